@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * reduce.c: the ordered sum. Within a node a rank reads its neighbours' gradients where they lie and
+ * leaves the sum in its own block. For a slice that another node owns, the ranks of a node first fold
+ * what the node has, each a part of the slice, in place, and send it to the owner (see reduce_wire.c).
+ *
+ * Nobody reads a neighbour's gradient after reduce_sum, which ends with an exchange among all ranks:
+ * so the next step may overwrite it. */
+#include "comm/reduce.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comm/arena.h"
+#include "comm/reduce_private.h"
+
+/* ---- chunks and blocks ----------------------------------------------------------------------------- */
+
+size_t reduce_chunk_floats(const Reduce *r, size_t first, size_t end) {
+    size_t from = first * REDUCE_CHUNK, to = end * REDUCE_CHUNK;
+    if (to > r->count) to = r->count;
+    return to > from ? to - from : 0;
+}
+
+static size_t blocks_of_node(const Reduce *r) {
+    return r->first_block[r->comm->node_size];
+}
+
+static _Atomic uint64_t *chunk_flag(const Reduce *r, size_t node_rank, size_t chunk) {
+    return &r->flags[node_rank * r->chunks + chunk];
+}
+
+size_t reduce_segments(const Reduce *r, const FoldNode **nodes) {
+    size_t first = r->first_block[r->comm->node_rank];
+    *nodes = r->segments;
+    return r->first_block[r->comm->node_rank + 1] - first;
+}
+
+float *reduce_gradient(Reduce *r, size_t segment) {
+    return r->own_inputs[r->first_block[r->comm->node_rank] + segment].data;
+}
+
+const float *reduce_owned(const Reduce *r, size_t *first, size_t *count) {
+    *first = r->first_chunk * REDUCE_CHUNK;
+    *count = reduce_chunk_floats(r, r->first_chunk, r->end_chunk);
+    if (*count == 0) *first = 0;
+    return r->result + *first;
+}
+
+/* ---- creation -------------------------------------------------------------------------------------- */
+
+static bool count_blocks(Reduce *r) {
+    const Comm *comm = r->comm;
+    r->first_block = calloc(comm->node_size + 1, sizeof *r->first_block);
+    if (!r->first_block) return false;
+    for (size_t i = 0; i < comm->node_size; i++) {
+        FoldNode segments[FOLD_MAX_SEGMENTS];
+        size_t first, end, rank = comm->order[comm->node_start[comm->node] + i];
+        fold_range(r->shards, comm->size, rank, &first, &end);
+        size_t count = fold_segments(r->shards, first, end, segments);
+        if (rank == comm->rank) memcpy(r->segments, segments, sizeof segments);
+        r->first_block[i + 1] = r->first_block[i] + count;
+    }
+    return true;
+}
+
+/* Flags, figures and gradient blocks in one block of node memory. Gradient blocks stand at different
+ * offsets within a page, so that the same element of several blocks does not compete for cache sets. */
+static Status share_gradients(Reduce *r) {
+    const Comm *comm = r->comm;
+    size_t flags, blocks, stride, total, skew = 576;
+    size_t finals = comm->node_size * sizeof *r->finals;
+    bool fits = size_multiply3(comm->node_size, r->chunks, sizeof *r->flags, &flags) && size_multiply(r->count, 4, &stride) &&
+                stride < SIZE_MAX / 4;
+    if (!fits) return status_fail(ERR_USAGE, "gradients: %zu elements do not fit an address; make the model smaller", r->count);
+    stride = (stride + 4095) / 4096 * 4096 + skew;
+    size_t squares = (r->chunks * sizeof *r->squares + 127) / 128 * 128;
+    flags = (flags + 127) / 128 * 128;
+    if (!size_multiply(blocks_of_node(r), stride, &blocks) || blocks > SIZE_MAX / 2) {
+        return status_fail(ERR_USAGE, "gradients: %zu blocks of %zu elements do not fit an address; make the model smaller",
+                           blocks_of_node(r), r->count);
+    }
+    total = finals + flags + squares + blocks;
+    void *memory;
+    TRY(comm_share(r->comm, total, "gradients", &memory));
+    char *at = memory;
+    r->finals = (ReduceFinal *)(void *)at;
+    r->flags = (_Atomic uint64_t *)(void *)(at += finals);
+    r->squares = (double *)(void *)(at += flags);
+    at += squares;
+    for (size_t b = 0; b < blocks_of_node(r); b++) r->own_inputs[b].data = (float *)(void *)(at + b * stride);
+    r->result = r->own_inputs[r->first_block[comm->node_rank]].data;
+    return OK;
+}
+
+/* Whose segment stands in which block. */
+static void name_blocks(Reduce *r) {
+    const Comm *comm = r->comm;
+    for (size_t i = 0; i < comm->node_size; i++) {
+        FoldNode segments[FOLD_MAX_SEGMENTS];
+        size_t first, end;
+        fold_range(r->shards, comm->size, comm->order[comm->node_start[comm->node] + i], &first, &end);
+        size_t count = fold_segments(r->shards, first, end, segments);
+        for (size_t s = 0; s < count; s++) r->own_inputs[r->first_block[i] + s].node = segments[s];
+    }
+}
+
+static Status plan(Reduce *r) {
+    Comm *comm = r->comm;
+    static const char short_of[] = "memory for the plan of the reduction: not available";
+    bool ok = count_blocks(r);
+    r->received = ok ? wire_count_received(r) : 0;
+    size_t inputs = ok ? blocks_of_node(r) + r->received : 0;
+    if (ok) r->own_inputs = calloc(inputs + 1, sizeof *r->own_inputs);
+    r->batch = calloc(r->end_chunk - r->first_chunk + 1, sizeof *r->batch);
+    r->summed = calloc(r->end_chunk - r->first_chunk + 1, sizeof *r->summed);
+    r->all_squares = comm->nodes > 1 ? calloc(r->chunks + 1, sizeof *r->all_squares) : NULL;
+    ok = ok && r->own_inputs && r->batch && r->summed && (comm->nodes == 1 || r->all_squares);
+    TRY(comm_agree(comm, ok ? OK : status_fail(ERR_USAGE, short_of)));
+    name_blocks(r);
+    TRY(share_gradients(r));
+    Status status = wire_create(r);
+    if (status == OK && !tree_compile(&r->own_tree, r->shards, fold_root(r->shards), r->own_inputs, inputs)) {
+        status = status_fail(ERR_USAGE, short_of);
+    }
+    return comm_agree(comm, status);
+}
+
+Status reduce_create(Comm *comm, float *params, size_t count, size_t shards, Reduce **out) {
+    *out = NULL;
+    if (shards < comm->size) {
+        return status_fail(ERR_USAGE, "train.shards (%zu): fewer shards than ranks (%zu); start %zu ranks or fewer, or set "
+                                      "train.shards=%zu or more", shards, comm->size, shards, comm->size);
+    }
+    Reduce *r = calloc(1, sizeof *r);
+    TRY(comm_agree(comm, r ? OK : status_fail(ERR_USAGE, "memory for the reduction: not available")));
+    r->comm = comm;
+    r->params = params;
+    r->count = count;
+    r->shards = shards;
+    r->chunks = (count + REDUCE_CHUNK - 1) / REDUCE_CHUNK;
+    r->step = 1;
+    fold_range(r->chunks, comm->size, comm->rank, &r->first_chunk, &r->end_chunk);
+    Status status = plan(r);
+    if (status != OK) {
+        reduce_destroy(&r);
+        return status;
+    }
+    *out = r;
+    return OK;
+}
+
+void reduce_destroy(Reduce **reduce) {
+    Reduce *r = *reduce;
+    if (!r) return;
+    wire_destroy(r);
+    tree_release(&r->own_tree);
+    free(r->first_block);
+    free(r->own_inputs);
+    free(r->batch);
+    free(r->summed);
+    free(r->all_squares);
+    free(r->words);
+    free(r);
+    *reduce = NULL;
+}
+
+/* ---- what is ready ------------------------------------------------------------------------------------
+ * A chunk's flag holds the step and the number of its floats that are final in it; only the rank that
+ * writes the gradient writes it. Padding between parameters is never announced: reduce_sum announces
+ * the rest. */
+
+void reduce_ready(Reduce *r, size_t offset, size_t count) {
+    if (r->comm->node_size == 1) return;
+    for (size_t end = offset + count; offset < end;) {
+        size_t chunk = offset / REDUCE_CHUNK, next = (chunk + 1) * REDUCE_CHUNK;
+        size_t part = (next < end ? next : end) - offset;
+        _Atomic uint64_t *flag = chunk_flag(r, r->comm->node_rank, chunk);
+        uint64_t before = atomic_load_explicit(flag, memory_order_relaxed);
+        uint64_t floats = before >> 32 == (uint32_t)r->step ? (uint32_t)before : 0;
+        atomic_store_explicit(flag, (uint64_t)(uint32_t)r->step << 32 | (floats + part), memory_order_release);
+        offset += part;
+    }
+}
+
+static bool rank_is_ready(const Reduce *r, size_t node_rank, size_t first, size_t end) {
+    if (atomic_load_explicit(&r->finals[node_rank].step, memory_order_acquire) >= r->step) return true;
+    for (size_t c = first; c < end; c++) {
+        uint64_t flag = atomic_load_explicit(chunk_flag(r, node_rank, c), memory_order_acquire);
+        if (flag != ((uint64_t)(uint32_t)r->step << 32 | reduce_chunk_floats(r, c, c + 1))) return false;
+    }
+    return true;
+}
+
+bool reduce_node_ready(const Reduce *r, size_t first, size_t end) {
+    for (size_t i = 0; i < r->comm->node_size; i++) {
+        if (!rank_is_ready(r, i, first, end)) return false;
+    }
+    return true;
+}
+
+/* ---- phase one ---------------------------------------------------------------------------------------- */
+
+static void sum_chunk(Reduce *r, size_t chunk) {
+    size_t offset = chunk * REDUCE_CHUNK, count = reduce_chunk_floats(r, chunk, chunk + 1);
+    tree_run(&r->own_tree, r->own_inputs, offset, count, r->result + offset);
+    r->squares[chunk] = tree_squares(r->result + offset, count);
+}
+
+/* Sums the chunks of my slice that have become ready; returns how many. */
+static size_t sum_ready(Reduce *r) {
+    size_t found = 0, most = r->comm->nodes > 1 ? 32 * r->comm->threads : SIZE_MAX;
+    for (size_t c = r->first_chunk; c < r->end_chunk && found < most; c++) {
+        size_t i = c - r->first_chunk;
+        if (r->summed[i] || !wire_has_received(r, c) || !reduce_node_ready(r, c, c + 1)) continue;
+        r->summed[i] = true;
+        r->batch[found++] = c;
+    }
+#pragma omp parallel for schedule(static) if (found > 1)
+    for (size_t i = 0; i < found; i++) sum_chunk(r, r->batch[i]);
+    return found;
+}
+
+/* For whom we wait, when nothing is left to do. */
+static size_t missing_rank(const Reduce *r) {
+    const Comm *comm = r->comm;
+    for (size_t i = 0; i < comm->node_size; i++) {
+        bool final = atomic_load(&r->finals[i].step) >= r->step;
+        if (!final) return comm->order[comm->node_start[comm->node] + i];
+    }
+    return wire_missing(r);
+}
+
+static void sum_all(Reduce *r) {
+    size_t left = r->end_chunk - r->first_chunk;
+    memset(r->summed, 0, left * sizeof *r->summed);
+    Wait wait = {0};
+    bool wired = wire_begin(r);
+    while (left > 0 || wired) {
+        bool moved = wired && wire_move(r);
+        size_t summed = left > 0 ? sum_ready(r) : 0;
+        left -= summed;
+        if (wired && wire_is_done(r)) wired = false;
+        if (moved || summed > 0) wait_over(r->comm, &wait);
+        else if (left > 0 || wired) wait_turn(r->comm, &wait, missing_rank(r));
+    }
+    wait_over(r->comm, &wait);
+}
+
+/* What a rank sends at the end: its word, and where nodes share no memory its chunks' figures. */
+static void exchange_figures(Reduce *r, const void *word, size_t bytes, void *words) {
+    Comm *comm = r->comm;
+    if (comm->nodes == 1) {
+        if (bytes > 0) comm_exchange(comm, word, bytes, words);
+        else comm_barrier(comm);
+        return;
+    }
+    size_t most = (r->chunks + comm->size - 1) / comm->size, size = bytes + most * sizeof(double);
+    if (size == 0) size = 1;
+    if (size > r->word_room) {
+        free(r->words);
+        r->words = malloc(size * (comm->size + 1));
+        r->word_room = size;
+        if (!r->words) wait_lost(comm, comm->rank, "it is out of memory");
+    }
+    char *mine = r->words + comm->size * size;
+    memset(mine, 0, size);
+    memcpy(mine, word, bytes);
+    memcpy(mine + bytes, r->squares + r->first_chunk, (r->end_chunk - r->first_chunk) * sizeof(double));
+    comm_exchange(comm, mine, size, r->words);
+    for (size_t rank = 0; rank < comm->size; rank++) {
+        size_t first, end;
+        fold_range(r->chunks, comm->size, rank, &first, &end);
+        const char *theirs = r->words + rank * size;
+        memcpy((char *)words + rank * bytes, theirs, bytes);
+        memcpy(r->all_squares + first, theirs + bytes, (end - first) * sizeof(double));
+    }
+}
+
+void reduce_sum(Reduce *r, const void *word, size_t bytes, void *words, ReduceSum *sum) {
+    atomic_store_explicit(&r->finals[r->comm->node_rank].step, r->step, memory_order_release);
+    sum_all(r);
+    r->step++;
+    exchange_figures(r, word, bytes, words);
+    const double *squares = r->comm->nodes > 1 ? r->all_squares : r->squares;
+    double total = 0;
+    for (size_t c = 0; c < r->chunks; c++) total += squares[c];
+    sum->sum_of_squares = total;
+    sum->finite = isfinite(total);
+}
+
+/* ---- phase two ---------------------------------------------------------------------------------------- */
+
+void reduce_publish(Reduce *r) {
+    wire_publish(r);
+    comm_node_barrier(r->comm);
+}
+
+/* ---- private slices ------------------------------------------------------------------------------------ */
+
+typedef struct Slice {
+    size_t first, count;
+    float *staged; /* in the owner's gradient block; NULL if the owner is on another node */
+} Slice;
+
+static Slice slice_of(const Reduce *r, size_t rank) {
+    const Comm *comm = r->comm;
+    size_t first, end;
+    fold_range(r->chunks, comm->size, rank, &first, &end);
+    Slice slice = {.first = first * REDUCE_CHUNK, .count = reduce_chunk_floats(r, first, end)};
+    if (comm->node_of[rank] == comm->node && slice.count > 0) {
+        size_t node_rank = comm->position[rank] - comm->node_start[comm->node];
+        slice.staged = r->own_inputs[r->first_block[node_rank]].data + slice.first;
+    }
+    return slice;
+}
+
+void reduce_collect(Reduce *r, size_t root, const float *slice, float *out) {
+    Comm *comm = r->comm;
+    Slice mine = slice_of(r, comm->rank);
+    bool beside = comm->node_of[root] == comm->node;
+    if (beside && mine.count > 0) memcpy(mine.staged, slice, mine.count * sizeof(float));
+    if (!beside) comm_send(comm, root, slice, mine.count * sizeof(float));
+    comm_node_barrier(comm);
+    for (size_t rank = 0; rank < comm->size && comm->rank == root; rank++) {
+        Slice theirs = slice_of(r, rank);
+        if (theirs.staged) memcpy(out + theirs.first, theirs.staged, theirs.count * sizeof(float));
+        else if (theirs.count > 0) comm_receive(comm, rank, out + theirs.first, theirs.count * sizeof(float));
+    }
+    comm_node_barrier(comm);
+}
+
+void reduce_distribute(Reduce *r, size_t root, const float *in, float *slice) {
+    Comm *comm = r->comm;
+    Slice mine = slice_of(r, comm->rank);
+    for (size_t rank = 0; rank < comm->size && comm->rank == root; rank++) {
+        Slice theirs = slice_of(r, rank);
+        if (theirs.staged) memcpy(theirs.staged, in + theirs.first, theirs.count * sizeof(float));
+        else if (theirs.count > 0) comm_send(comm, rank, in + theirs.first, theirs.count * sizeof(float));
+    }
+    comm_node_barrier(comm);
+    if (comm->node_of[root] != comm->node) comm_receive(comm, root, slice, mine.count * sizeof(float));
+    else if (mine.count > 0) memcpy(slice, mine.staged, mine.count * sizeof(float));
+    comm_node_barrier(comm);
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * data.c: opens a kind of data and answers from the stores and pieces it made. Nothing here depends on
+ * the kind beyond that. */
+#include "io/data.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/data_parts.h"
+
+/* ---- what the kinds share -------------------------------------------------------------------------- */
+
+size_t data_last(double fraction, size_t count) {
+    double last = fraction * (double)count;
+    /* 0.29 of 100 is 29, though the product of doubles is a little less. */
+    size_t whole = (size_t)floor(last + 4 * DBL_EPSILON * last);
+    return whole < count ? whole : count;
+}
+
+Status data_one_path(const DataConfig *config, const char *kind) {
+    if (config->paths == 1) return OK;
+    return status_fail(ERR_USAGE, "data.path: data of kind %s is one file, and %zu are named", kind, config->paths);
+}
+
+Status data_classes(const DataConfig *config, const char *where, size_t found, size_t *out) {
+    *out = config->num_classes ? config->num_classes : found;
+    if (*out >= found) return OK;
+    return status_fail(ERR_DATA, "%s: the data have %zu classes and the model has %zu", where, found, config->num_classes);
+}
+
+void store_even_out(Store *store) {
+    if (!store->offset || store->sequences == 0) return;
+    size_t length = store->offset[1];
+    for (size_t i = 0; i < store->sequences; i++) {
+        if (store->offset[i + 1] - store->offset[i] != length) return;
+    }
+    free(store->offset);
+    store->offset = NULL;
+    store->stride = length;
+}
+
+static Piece whole(const Store *store) {
+    return (Piece){.store = store, .sequences = store->sequences};
+}
+
+Status data_split_sequences(const DataConfig *config, const char *path, Data *data) {
+    const Store *store = data->store;
+    data->piece[SPLIT_ALL][0] = whole(store);
+    data->piece[SPLIT_TRAIN][0] = whole(store);
+    if (data->stores == 2) {
+        data->piece[SPLIT_ALL][1] = whole(store + 1);
+        data->piece[SPLIT_VALIDATION][0] = whole(store + 1);
+        return OK;
+    }
+    size_t last = data_last(config->validation, store->sequences);
+    if (config->validation > 0 && last == 0)
+        return status_fail(ERR_DATA,
+                           "%s: validation split: the last %g of %zu sequences is less than one sequence; raise "
+                           "data.validation, or set it to 0 to train without validation",
+                           path, config->validation, store->sequences);
+    if (last == store->sequences)
+        return status_fail(ERR_DATA, "%s: the last %g of %zu sequences leaves none to train on; lower data.validation", path,
+                           config->validation, store->sequences);
+    data->piece[SPLIT_TRAIN][0].sequences -= last;
+    if (last) data->piece[SPLIT_VALIDATION][0] = (Piece){.store = store, .first = store->sequences - last, .sequences = last};
+    return OK;
+}
+
+/* ---- digest ------------------------------------------------------------------------------------------ */
+
+static void hash_number(XXH3_state_t *state, uint64_t number) {
+    XXH3_128bits_update(state, &number, sizeof number);
+}
+
+static void hash_column(XXH3_state_t *state, const Column *column) {
+    size_t cells = column->borrowed ? 0 : column->cells;
+    hash_number(state, cells);
+    hash_number(state, column->type);
+    if (cells) XXH3_128bits_update(state, column->cell, cells * cell_bytes(column->type));
+}
+
+static void hash_vocabulary(XXH3_state_t *state, const Vocabulary *vocabulary) {
+    hash_number(state, vocabulary ? vocabulary->size : 0);
+    if (!vocabulary) return;
+    hash_number(state, vocabulary->tokenizer);
+    if (!vocabulary->token) return;
+    for (size_t i = 0; i < vocabulary->size; i++)
+        XXH3_128bits_update(state, vocabulary->token[i], strlen(vocabulary->token[i]) + 1);
+}
+
+/* Of what the model sees: how the data are called and cut is the config's part. */
+static Status take_digest(const DataConfig *config, Data *data) {
+    XXH3_state_t *state = XXH3_createState();
+    if (!state) return status_fail(ERR_USAGE, "data: no memory for the digest");
+    XXH3_128bits_reset(state);
+    const DataInfo *info = &data->info;
+    hash_number(state, config->kind);
+    hash_number(state, info->ids);
+    hash_number(state, info->features);
+    hash_number(state, info->target);
+    hash_number(state, info->target_per_step);
+    hash_number(state, info->target == TARGET_VALUES ? info->classes : 0);
+    hash_vocabulary(state, data->vocabulary);
+    hash_vocabulary(state, data->target_vocabulary);
+    for (size_t i = 0; i < data->stores; i++) {
+        const Store *store = &data->store[i];
+        hash_number(state, store->sequences);
+        hash_number(state, store->sequences && !store->offset ? store->stride : 0);
+        if (store->offset) XXH3_128bits_update(state, store->offset, (store->sequences + 1) * sizeof *store->offset);
+        hash_column(state, &store->input);
+        hash_column(state, &store->target);
+    }
+    XXH128_hash_t hash = XXH3_128bits_digest(state);
+    XXH3_freeState(state);
+    data->info.digest[0] = hash.low64;
+    data->info.digest[1] = hash.high64;
+    return OK;
+}
+
+static void measure_lengths(Data *data) {
+    size_t shortest = SIZE_MAX, longest = 0;
+    for (size_t i = 0; i < data->stores; i++) {
+        const Store *store = &data->store[i];
+        size_t lengths = store->offset ? store->sequences : 1;
+        for (size_t s = 0; s < lengths; s++) {
+            size_t length = store->offset ? store->offset[s + 1] - store->offset[s] : store->stride;
+            if (length < shortest) shortest = length;
+            if (length > longest) longest = length;
+        }
+    }
+    data->info.longest = longest;
+    data->info.ragged = shortest != longest;
+}
+
+/* ---- data.h ------------------------------------------------------------------------------------------ */
+
+static Status open_kind(const DataConfig *config, Data *data) {
+    switch (config->kind) {
+    case DATA_TEXT: return data_open_text(config, data);
+    case DATA_SEQUENCES: return data_open_sequences(config, data);
+    case DATA_PAIRS: return data_open_pairs(config, data);
+    }
+    return status_fail(ERR_INTERNAL, "data kind %d", (int)config->kind);
+}
+
+Status data_open(const DataConfig *config, Data **out) {
+    *out = NULL;
+    if (config->paths == 0) return status_fail(ERR_USAGE, "data.path: names no file");
+    if (!(config->validation >= 0 && config->validation < 1))
+        return status_fail(ERR_USAGE, "data.validation: %g is not in [0, 1)", config->validation);
+    Data *data = calloc(1, sizeof *data);
+    if (!data) return status_fail(ERR_USAGE, "data: no memory");
+    data->info.unigram_entropy = NAN;
+    Status status = open_kind(config, data);
+    if (status == OK) status = take_digest(config, data);
+    if (status != OK) {
+        data_close(&data);
+        return status;
+    }
+    measure_lengths(data);
+    *out = data;
+    return OK;
+}
+
+void data_close(Data **data) {
+    if (!*data) return;
+    for (size_t i = 0; i < DATA_STORES; i++) {
+        Store *store = &(*data)->store[i];
+        column_free(&store->target);
+        column_free(&store->input);
+        free(store->offset);
+    }
+    vocabulary_destroy(&(*data)->vocabulary);
+    vocabulary_destroy(&(*data)->target_vocabulary);
+    free(*data);
+    *data = NULL;
+}
+
+const DataInfo *data_info(const Data *data) {
+    return &data->info;
+}
+
+const Vocabulary *data_vocabulary(const Data *data) {
+    return data->vocabulary;
+}
+
+const Vocabulary *data_target_vocabulary(const Data *data) {
+    return data->target_vocabulary;
+}
+
+size_t data_sequences(const Data *data, Split split) {
+    return data->piece[split][0].sequences + data->piece[split][1].sequences;
+}
+
+typedef struct Span {
+    const Store *store;
+    size_t sequence, row, length; /* in the store */
+} Span;
+
+static Span find(const Data *data, Split split, size_t sequence) {
+    const Piece *piece = data->piece[split];
+    if (sequence >= piece->sequences) {
+        sequence -= piece->sequences;
+        piece++;
+    }
+    const Store *store = piece->store;
+    size_t s = piece->first + sequence;
+    if (store->offset) return (Span){store, s, store->offset[s], store->offset[s + 1] - store->offset[s]};
+    return (Span){store, s, piece->first_row + s * store->stride, store->stride};
+}
+
+size_t data_length(const Data *data, Split split, size_t sequence) {
+    return find(data, split, sequence).length;
+}
+
+void data_read(const Data *data, Split split, size_t sequence, int32_t *ids, float *x, int32_t *classes, float *values) {
+    const DataInfo *info = &data->info;
+    Span span = find(data, split, sequence);
+    const Column *input = &span.store->input, *target = &span.store->target;
+    size_t targets = info->target_per_step ? span.length : 1;
+    size_t first = info->target_per_step ? span.row : span.sequence;
+    if (ids && info->ids) column_integers(input, span.row, span.length, ids);
+    if (x && !info->ids) column_floats(input, span.row * info->features, span.length * info->features, x);
+    if (classes && info->target == TARGET_CLASSES) column_integers(target, first, targets, classes);
+    if (values && info->target == TARGET_VALUES) column_floats(target, first * info->classes, targets * info->classes, values);
+}

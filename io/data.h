@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * data.h: a data set as sequences that can be read in any order. Knows no ranks and no layers. */
+#ifndef LOCKSTEP_IO_DATA_H
+#define LOCKSTEP_IO_DATA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comm/status.h"
+#include "io/vocabulary.h"
+
+typedef enum DataKind { DATA_TEXT, DATA_SEQUENCES, DATA_PAIRS } DataKind; /* order of data.kind's choices */
+typedef enum TargetKind { TARGET_NONE, TARGET_CLASSES, TARGET_VALUES } TargetKind;
+
+typedef struct DataConfig {
+    DataKind kind;
+    const char *const *path; /* files, globs allowed for text */
+    size_t paths;
+    TokenizerKind tokenizer;
+    size_t seq_len;
+    double validation;            /* last fraction, 0 <= f < 1 */
+    const char *validation_path;  /* or a file of its own; then the fraction is ignored */
+    const Vocabulary *vocabulary; /* NULL: from the data; else ids come from this one (a checkpoint's) */
+    const Vocabulary *target_vocabulary; /* pairs: the same for the targets */
+    size_t num_classes;           /* 0: from the data; else the data may not have more */
+} DataConfig;
+
+typedef struct DataInfo {
+    bool ids;                  /* inputs are ids, else real features */
+    size_t vocabulary;         /* of input ids, 0 for features */
+    size_t features;
+    TargetKind target;
+    bool target_per_step;      /* a target per time step, else one per sequence */
+    size_t classes;            /* classes, or columns of real targets */
+    size_t longest;            /* time steps */
+    bool ragged;               /* lengths differ */
+    uint64_t digest[2];        /* XXH3-128 of what the model sees of the data */
+    double unigram_entropy;    /* text: nats per token of the training split's target distribution, else NAN */
+} DataInfo;
+
+typedef enum Split { SPLIT_TRAIN, SPLIT_VALIDATION, SPLIT_ALL } Split;
+
+typedef struct Data Data;
+
+/* Opens and checks all of the data: ERR_DATA names file, offset or data set, and the remedy. The
+ * caller's: data_close. Local. */
+MUST_CHECK Status data_open(const DataConfig *config, Data **out);
+void data_close(Data **data);
+
+const DataInfo *data_info(const Data *data);
+const Vocabulary *data_vocabulary(const Data *data); /* of the inputs; NULL where there is none */
+const Vocabulary *data_target_vocabulary(const Data *data); /* pairs: of the targets */
+
+/* Sequences of a split, and the time steps and target rows of one of them. Local, no I/O errors: all is
+ * checked at open. */
+size_t data_sequences(const Data *data, Split split);
+size_t data_length(const Data *data, Split split, size_t sequence);
+
+/* Copies a sequence: ids [length] or x [length, features]; classes or values [length or 1, ...]. NULL
+ * skips. */
+void data_read(const Data *data, Split split, size_t sequence, int32_t *ids, float *x, int32_t *classes, float *values);
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * data_pairs.c: lines "input TAB target", one token of the target for each token of the input. The two
+ * sides have vocabularies of their own, over the validation file too. Every file is walked twice:
+ * once to check, count and collect, once to encode. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/data_parts.h"
+#include "io/load.h"
+#include "io/vocabulary_codes.h"
+
+/* [start, end) of both sides in the text; `number` is the line's. */
+typedef struct Line {
+    size_t input, input_end, target, target_end, number;
+} Line;
+
+typedef struct Cursor {
+    const char *path;
+    FileBytes file;
+    size_t at, number;
+} Cursor;
+
+static void rewind_cursor(Cursor *cursor) {
+    cursor->at = utf8_mark(cursor->file.data, cursor->file.bytes);
+    cursor->number = 0;
+}
+
+static Status fail_at(const Cursor *cursor, size_t offset, const char *what) {
+    TextPlace place = text_place(cursor->file.data, offset);
+    return status_fail(ERR_DATA, "%s:%zu:%zu: %s; a line is: input TAB target", cursor->path, place.line, place.column, what);
+}
+
+/* The next line that is not empty; *found is false behind the last one. */
+static Status next_line(Cursor *cursor, Line *line, bool *found) {
+    const char *text = cursor->file.data;
+    size_t start, end;
+    do {
+        *found = cursor->at < cursor->file.bytes;
+        if (!*found) return OK;
+        start = cursor->at;
+        const char *feed = memchr(text + start, '\n', cursor->file.bytes - start);
+        end = feed ? (size_t)(feed - text) : cursor->file.bytes;
+        cursor->at = end + (feed ? 1 : 0);
+        cursor->number++;
+        if (end > start && text[end - 1] == '\r') end--;
+    } while (end == start);
+    const char *tab = memchr(text + start, '\t', end - start);
+    if (!tab) return fail_at(cursor, end, "no TAB in this line");
+    size_t split = (size_t)(tab - text);
+    const char *second = memchr(tab + 1, '\t', end - split - 1);
+    if (second) return fail_at(cursor, (size_t)(second - text), "a second TAB in this line");
+    if (split == start) return fail_at(cursor, start, "the input is empty");
+    *line = (Line){start, split, split + 1, end, cursor->number};
+    return OK;
+}
+
+/* ---- check, count, collect --------------------------------------------------------------------------- */
+
+static Status count_side(const Cursor *cursor, TokenizerKind tokenizer, size_t start, size_t end, CodeSet *set, size_t *count) {
+    *count = 0;
+    if (tokenizer == TOKENIZER_BYTE) *count = end - start;
+    for (size_t at = start; tokenizer == TOKENIZER_CHAR && at < end; ++*count) {
+        int32_t code = utf8_next(cursor->file.data, end, &at);
+        if (code < 0) return utf8_fail(cursor->path, cursor->file.data, at);
+        codes_add(set, code);
+    }
+    return OK;
+}
+
+typedef struct Counts {
+    size_t lines, tokens;
+} Counts;
+
+static Status collect(Cursor *cursor, TokenizerKind tokenizer, CodeSet set[2], Counts *counts) {
+    Line line;
+    bool found;
+    const char *unit = tokenizer == TOKENIZER_BYTE ? "bytes" : "characters";
+    for (;;) {
+        TRY(next_line(cursor, &line, &found));
+        if (!found) break;
+        size_t input, target;
+        TRY(count_side(cursor, tokenizer, line.input, line.input_end, &set[0], &input));
+        TRY(count_side(cursor, tokenizer, line.target, line.target_end, &set[1], &target));
+        if (input != target)
+            return status_fail(ERR_DATA,
+                               "%s:%zu: the input has %zu %s and the target %zu; this kind of model gives one target for each "
+                               "step, different lengths need an encoder with a decoder",
+                               cursor->path, line.number, input, unit, target);
+        counts->lines++;
+        counts->tokens += input;
+    }
+    if (counts->lines) return OK;
+    return status_fail(ERR_DATA, "%s: holds no pairs; a line is: input TAB target", cursor->path);
+}
+
+/* ---- encode ------------------------------------------------------------------------------------------ */
+
+/* How one side is read. */
+typedef struct Side {
+    const char *name;
+    const Vocabulary *vocabulary;
+    CodeTable table; /* characters */
+} Side;
+
+static Status encode_side(const Cursor *cursor, const Side *side, size_t start, size_t end, Column *out) {
+    const char *text = cursor->file.data;
+    for (size_t at = start; at < end;) {
+        size_t first = at;
+        int32_t id;
+        if (side->vocabulary->tokenizer == TOKENIZER_BYTE) {
+            id = (unsigned char)text[at++];
+        } else {
+            int32_t code = utf8_next(text, end, &at);
+            id = code_table_id(&side->table, code);
+            if (id < 0) return vocabulary_lacks(cursor->path, text, first, code, side->name, side->vocabulary->size);
+        }
+        column_put(out, id);
+    }
+    return OK;
+}
+
+static Status encode(Cursor *cursor, const Side side[2], const Counts *counts, Store *store) {
+    CellType cell[2];
+    for (size_t i = 0; i < 2; i++) cell[i] = cell_type_for((int64_t)side[i].vocabulary->size - 1);
+    TRY(column_create(&store->input, cell[0], counts->tokens, cursor->path));
+    TRY(column_create(&store->target, cell[1], counts->tokens, cursor->path));
+    TRY(cells_allocate(counts->lines + 1, sizeof *store->offset, cursor->path, (void **)&store->offset));
+    store->offset[0] = 0;
+    Line line;
+    bool found;
+    for (;;) {
+        TRY(next_line(cursor, &line, &found));
+        if (!found) break;
+        TRY(encode_side(cursor, &side[0], line.input, line.input_end, &store->input));
+        TRY(encode_side(cursor, &side[1], line.target, line.target_end, &store->target));
+        store->offset[++store->sequences] = store->input.cells;
+    }
+    store_even_out(store);
+    return OK;
+}
+
+/* ---- all of it --------------------------------------------------------------------------------------- */
+
+static Status make_vocabulary(const DataConfig *config, const Vocabulary *given, const CodeSet *set, Vocabulary **out) {
+    return given ? vocabulary_copy(given, out) : vocabulary_from_codes(config->tokenizer, set, out);
+}
+
+static Status encode_all(const Counts counts[DATA_STORES], Cursor *cursor, Data *data) {
+    Side side[2] = {{.name = "input vocabulary", .vocabulary = data->vocabulary},
+                    {.name = "target vocabulary", .vocabulary = data->target_vocabulary}};
+    Status status = OK;
+    for (size_t i = 0; i < 2 && status == OK; i++) {
+        if (side[i].vocabulary->tokenizer == TOKENIZER_CHAR) status = code_table_make(side[i].vocabulary, &side[i].table);
+    }
+    for (size_t i = 0; i < data->stores && status == OK; i++) {
+        rewind_cursor(&cursor[i]);
+        status = encode(&cursor[i], side, &counts[i], &data->store[i]);
+    }
+    for (size_t i = 0; i < 2; i++) code_table_free(&side[i].table);
+    return status;
+}
+
+static Status read_all(const DataConfig *config, Cursor *cursor, CodeSet set[2], Data *data) {
+    Counts counts[DATA_STORES] = {0};
+    for (size_t i = 0; i < data->stores; i++) {
+        TRY(load_file(cursor[i].path, &cursor[i].file));
+        rewind_cursor(&cursor[i]);
+        TRY(collect(&cursor[i], config->tokenizer, set, &counts[i]));
+    }
+    TRY(make_vocabulary(config, config->vocabulary, &set[0], &data->vocabulary));
+    TRY(make_vocabulary(config, config->target_vocabulary, &set[1], &data->target_vocabulary));
+    return encode_all(counts, cursor, data);
+}
+
+static bool other_tokenizer(const DataConfig *config, const Vocabulary *vocabulary) {
+    return vocabulary && vocabulary->tokenizer != config->tokenizer;
+}
+
+Status data_open_pairs(const DataConfig *config, Data *data) {
+    TRY(data_one_path(config, "pairs"));
+    if (other_tokenizer(config, config->vocabulary) || other_tokenizer(config, config->target_vocabulary))
+        return status_fail(ERR_USAGE, "data.tokenizer: not the one of the vocabulary that the model was trained on");
+    Cursor cursor[DATA_STORES] = {{.path = config->path[0]}, {.path = config->validation_path}};
+    data->stores = config->validation_path ? 2 : 1;
+    CodeSet *set;
+    TRY(cells_allocate(2, sizeof *set, "vocabulary", (void **)&set));
+    memset(set, 0, 2 * sizeof *set);
+    Status status = read_all(config, cursor, set, data);
+    for (size_t i = 0; i < DATA_STORES; i++) load_free(&cursor[i].file);
+    free(set);
+    TRY(status);
+    data->info.ids = true;
+    data->info.vocabulary = data->vocabulary->size;
+    data->info.target = TARGET_CLASSES;
+    data->info.target_per_step = true;
+    TRY(data_classes(config, config->path[0], data->target_vocabulary->size, &data->info.classes));
+    return data_split_sequences(config, config->path[0], data);
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * data_parcel.c: a label of fixed size, then blocks that start on pages. */
+#include "io/data_parcel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "comm/arena.h"
+#include "io/files.h"
+
+enum { PAGE = 65536 }; /* a multiple of every page size in use */
+
+typedef struct Block {
+    uint64_t at, bytes;
+} Block;
+
+typedef struct Label {
+    DataInfo info;
+    size_t stores, tokens; /* tokens 0: no vocabulary */
+    Block text;            /* of the tokens, each with its end */
+    struct {
+        size_t sequences, stride;
+        CellType type[2];
+        Block column[2], offset;
+    } store[DATA_STORES];
+} Label;
+
+static Status put(int file, const void *data, size_t bytes, uint64_t *end, Block *out) {
+    *out = (Block){*end, bytes};
+    int error = bytes ? write_at(file, data, bytes, *end) : 0;
+    if (error != 0) return status_fail(ERR_USAGE, "data: no memory for %zu bytes: %s", bytes, strerror(error));
+    *end += (bytes + PAGE - 1) / PAGE * PAGE;
+    return OK;
+}
+
+static Status put_tokens(int file, const Vocabulary *vocabulary, uint64_t *end, Label *label) {
+    if (!vocabulary || !vocabulary->token) return OK;
+    size_t bytes = 0, used = 0;
+    for (size_t i = 0; i < vocabulary->size; i++) bytes += strlen(vocabulary->token[i]) + 1;
+    char *text;
+    TRY(cells_allocate(bytes, 1, "vocabulary", (void **)&text));
+    for (size_t i = 0; i < vocabulary->size; i++) {
+        size_t length = strlen(vocabulary->token[i]) + 1;
+        memcpy(text + used, vocabulary->token[i], length);
+        used += length;
+    }
+    label->tokens = vocabulary->size;
+    Status status = put(file, text, bytes, end, &label->text);
+    free(text);
+    return status;
+}
+
+Status parcel_send(Data *data, int file) {
+    Label label = {.info = data->info, .stores = data->stores};
+    uint64_t end = PAGE;
+    for (size_t i = 0; i < data->stores; i++) {
+        Store *store = &data->store[i];
+        Column *column[2] = {&store->input, &store->target};
+        label.store[i].sequences = store->sequences;
+        label.store[i].stride = store->stride;
+        for (size_t c = 0; c < 2; c++) {
+            label.store[i].type[c] = column[c]->type;
+            TRY(put(file, column[c]->cell, column[c]->cells * cell_bytes(column[c]->type), &end, &label.store[i].column[c]));
+            column_free(column[c]);
+        }
+        size_t offsets = store->offset ? (store->sequences + 1) * sizeof *store->offset : 0;
+        TRY(put(file, store->offset, offsets, &end, &label.store[i].offset));
+    }
+    TRY(put_tokens(file, data->vocabulary, &end, &label));
+    uint64_t start = 0;
+    Block whole;
+    return put(file, &label, sizeof label, &start, &whole);
+}
+
+static Status torn(const char *path) {
+    return status_fail(ERR_DATA, "%s: libhdf5 did not survive reading it: the file is damaged; write it anew", path);
+}
+
+static Status get(int file, const char *path, const Block *block, void **out) {
+    TRY(cells_allocate(block->bytes, 1, path, out));
+    if (read_at(file, *out, block->bytes, block->at) == 0) return OK;
+    free(*out);
+    *out = NULL;
+    return torn(path);
+}
+
+static Status map_column(int file, const char *path, const Block *block, CellType type, Column *out) {
+    struct stat stat;
+    if (fstat(file, &stat) != 0 || block->at % PAGE != 0 || block->bytes > (uint64_t)stat.st_size ||
+        block->at > (uint64_t)stat.st_size - block->bytes || (unsigned)type > CELL_F32)
+        return torn(path);
+    size_t cells = block->bytes / cell_bytes(type);
+    *out = (Column){.type = type, .cells = cells, .room = cells};
+    if (block->bytes == 0) return OK;
+    void *cell = mmap(NULL, block->bytes, PROT_READ, MAP_PRIVATE, file, (off_t)block->at);
+    if (cell == MAP_FAILED) return status_fail(ERR_USAGE, "%s: no memory for %llu bytes", path, (unsigned long long)block->bytes);
+    out->cell = cell;
+    out->mapped = block->bytes;
+    return OK;
+}
+
+static Status get_tokens(int file, const char *path, const Label *label, Vocabulary **out) {
+    if (label->tokens == 0) return OK;
+    char *text = NULL;
+    const char **token = NULL;
+    TRY(get(file, path, &label->text, (void **)&text));
+    Status status = cells_allocate(label->tokens, sizeof *token, path, (void **)&token);
+    size_t used = 0;
+    for (size_t i = 0; i < label->tokens && status == OK; i++) {
+        size_t left = label->text.bytes - used, length = strnlen(text + used, left);
+        if (length == left) status = torn(path);
+        token[i] = text + used;
+        used += length + 1;
+    }
+    if (status == OK) status = vocabulary_from_tokens(TOKENIZER_CHAR, token, label->tokens, out);
+    free(token);
+    free(text);
+    return status;
+}
+
+Status parcel_receive(int file, const char *path, Data *data) {
+    Label label;
+    if (read_at(file, &label, sizeof label, 0) != 0 || label.stores < 1 || label.stores > DATA_STORES) return torn(path);
+    data->info = label.info;
+    data->stores = label.stores;
+    for (size_t i = 0; i < data->stores; i++) {
+        Store *store = &data->store[i];
+        store->sequences = label.store[i].sequences;
+        store->stride = label.store[i].stride;
+        TRY(map_column(file, path, &label.store[i].column[0], label.store[i].type[0], &store->input));
+        TRY(map_column(file, path, &label.store[i].column[1], label.store[i].type[1], &store->target));
+        const Block *offset = &label.store[i].offset;
+        if (offset->bytes == 0) continue;
+        if (offset->bytes / sizeof *store->offset != store->sequences + 1) return torn(path);
+        TRY(get(file, path, offset, (void **)&store->offset));
+    }
+    return get_tokens(file, path, &label, &data->vocabulary);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * vocabulary.h: tokens and their ids. Bytes are their own ids; characters are Unicode code points in
+ * ascending order, found in all of the text. */
+#ifndef LOCKSTEP_IO_VOCABULARY_H
+#define LOCKSTEP_IO_VOCABULARY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comm/status.h"
+
+typedef enum TokenizerKind { TOKENIZER_BYTE, TOKENIZER_CHAR } TokenizerKind; /* order of the choices */
+
+typedef struct Vocabulary {
+    TokenizerKind tokenizer;
+    size_t size;
+    char **token; /* [size] UTF-8 text of each id (byte: NULL, the id is the byte) */
+} Vocabulary;
+
+/* Of the code points that occur in any of the texts; ERR_DATA names `where` and line and column of
+ * bytes that are not UTF-8. The caller's: vocabulary_destroy. Local. */
+MUST_CHECK Status vocabulary_from_texts(TokenizerKind tokenizer, const char *const *text, const size_t *bytes, const char *const *where, size_t texts, Vocabulary **out);
+/* From stored tokens, e.g. a checkpoint's; copies. */
+MUST_CHECK Status vocabulary_from_tokens(TokenizerKind tokenizer, const char *const *token, size_t size, Vocabulary **out);
+void vocabulary_destroy(Vocabulary **vocabulary);
+
+/* Text to ids; *out is the caller's, free(). ERR_DATA names `where`, line:column and the character. */
+MUST_CHECK Status vocabulary_encode(const Vocabulary *vocabulary, const char *text, size_t bytes, const char *where, int32_t **out, size_t *count);
+
+/* The text of one id; writes at most 8 bytes, returns how many. */
+size_t vocabulary_decode(const Vocabulary *vocabulary, int32_t id, char out[8]);
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * layer.h: the contract between a layer and everything else.
+ *
+ * A model is a list of layers that read and write named values. A value is a matrix of rows: one row
+ * per time step (sequence-major, sequence b has rows offset[b] ... offset[b+1] - 1, no padding) or
+ * one per sequence. Sizes are single capitals: B sequences, R rows, T steps, I in, H hidden, V
+ * vocabulary. All matrices are row-major.
+ *
+ * plan      checks the config against the inputs, declares outputs and parameters, books memory. All
+ *           that can go wrong goes wrong here; forward and backward return nothing.
+ * forward   writes all of every output that has memory (out->v), reads inputs, parameters and state.
+ * backward  reads out->g (NULL: zero), writes all of in->g (NULL: not wanted) and hands the gradient
+ *           of each parameter to grad_shards, one shard at a time. It may read in->v and out->v only
+ *           if the type says so in `reads`.
+ * saved     lives from forward to backward; tmp holds garbage on entry to forward and backward.
+ *
+ * The loss is a sum over the targets of the batch; the trainer scales once by the global count. So the
+ * gradients of shards simply add, and layers never learn that ranks exist. */
+#ifndef LOCKSTEP_LAYERS_LAYER_H
+#define LOCKSTEP_LAYERS_LAYER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comm/status.h"
+#include "layers/key.h"
+#include "layers/ops/gemm.h"
+#include "layers/real.h"
+
+typedef struct Layer Layer;
+typedef struct Plan Plan;
+typedef struct LayerType LayerType;
+
+/* ---- values ------------------------------------------------------------------------------------ */
+
+typedef enum Grain { PER_STEP, PER_SEQUENCE } Grain;
+
+typedef struct Value {
+    const char *name;    /* "rnn", "rnn.h_n"; owned by the model */
+    Grain grain;
+    size_t features;     /* columns; 1 for ids */
+    size_t vocabulary;   /* > 0: the value is ids in [0, vocabulary), not reals */
+    const Layer *source; /* the layer that writes it, NULL for the data */
+    size_t readers;      /* layers (and the loss) that read it */
+    real *v;             /* [rows, features]; NULL where nobody reads it */
+    int32_t *ids;        /* [rows] */
+    real *g;             /* gradient of v; NULL where nobody wants it or nobody contributes to it */
+} Value;
+
+/* ---- parameters -------------------------------------------------------------------------------- */
+
+typedef enum InitKind {
+    INIT_ZERO,
+    INIT_ONE,
+    INIT_UNIFORM, /* in [-scale, scale) */
+    INIT_NORMAL   /* mean 0, standard deviation scale */
+} InitKind;
+
+typedef struct Init {
+    InitKind kind;
+    double scale;
+    bool gpt2;     /* under run.init: gpt2 a matrix is a normal of 0.02 instead, a vector zero */
+    bool residual; /* there, divided by sqrt(number of such matrices): two per residual block */
+    size_t zero_row; /* 1 + the row that starts as zeros; 0: none */
+} Init;
+
+enum { PARAM_MAX_RANK = 2 };
+
+typedef struct Param {
+    const char *name;         /* full state_dict name; owned by the model */
+    size_t rank, dim[PARAM_MAX_RANK];
+    size_t count;             /* elements */
+    size_t offset;            /* in the flat parameter block, a multiple of 16 */
+    bool frozen;
+    Init init;
+    struct Param *same_as;    /* a tied weight: the parameter that holds the memory, else NULL */
+    size_t uses;              /* layers that contribute to its gradient */
+    real *v;                  /* node-shared; written by the optimizer alone */
+} Param;
+
+/* A matrix of parameters in the form the GEMM reads: packed once after each update, shared by all
+ * ranks of a node. See gemm.h for the form. */
+typedef enum PackForm {
+    PACK_TRANSPOSED, /* param [n, k] as the k x n operand: x W^T, the forward of a linear map */
+    PACK_PLAIN       /* param [k, n] as it stands: dy W, its backward */
+} PackForm;
+
+typedef struct Packed {
+    Param *param;
+    PackForm form;
+    Interleave gates; /* order of the gate dimension (n when transposed, k when plain) */
+    size_t k, n;      /* of the packed operand; k or n counts padded gates where interleaved */
+    size_t offset;    /* in the block of packed weights */
+    const real *v;    /* valid during forward and backward */
+} Packed;
+
+/* ---- one forward or backward pass ---------------------------------------------------------------- */
+
+/* The batch's sequences on this rank, cut into shards. Shards hold whole sequences, in order. */
+typedef struct Rows {
+    size_t sequences;         /* B, may be 0 */
+    const size_t *offset;     /* [B + 1] first row of each sequence; offset[B] = R */
+    const uint64_t *position; /* [B] index in the global batch: names a sequence for dropout */
+    size_t shards;            /* shards on this rank */
+    size_t first_shard;       /* global number of the first */
+    size_t total_shards;
+    const size_t *shard;      /* [shards + 1] first sequence of each shard */
+    size_t longest;           /* max length on this rank */
+} Rows;
+
+static inline size_t rows_of(const Rows *rows, Grain grain) {
+    return grain == PER_STEP ? rows->offset[rows->sequences] : rows->sequences;
+}
+/* First row of local shard s (s = shards gives the end). */
+static inline size_t shard_row(const Rows *rows, Grain grain, size_t s) {
+    return grain == PER_STEP ? rows->offset[rows->shard[s]] : rows->shard[s];
+}
+
+typedef struct Pass {
+    Rows rows;
+    bool training;    /* dropout acts */
+    bool backward;    /* a backward follows: keep what it reads */
+    bool carry_state; /* start from the layers' state and leave the new state there (see plan_state) */
+    uint64_t seed, step;
+    struct GradSink *sink; /* where grad_shards puts gradients; the model's */
+} Pass;
+
+/* Computes the gradient of one parameter over local shard s into g [count]: writes all of it. */
+typedef void (*ShardGradient)(void *context, const Pass *pass, size_t s, real *g);
+
+/* Folds a parameter's gradient over this rank's shards, in the tree of comm/fold.h. Does nothing for a
+ * frozen parameter. Called once per parameter and use in backward; `leaf` may thread inside. */
+void grad_shards(const Pass *pass, Param *param, ShardGradient leaf, void *context);
+
+/* For backward_rows: where the gradient [count] of `param` over local shard `shard` is gathered, NULL for
+ * a frozen parameter. */
+real *grad_rows(const Pass *pass, Param *param, size_t shard);
+
+/* ---- layers -------------------------------------------------------------------------------------- */
+
+enum { LAYER_MAX_INPUTS = 4, LAYER_MAX_OUTPUTS = 3 };
+
+struct Layer {
+    const LayerType *type;
+    const char *name; /* full name, "enc.rnn"; owned by the model */
+    uint64_t key;     /* hash of the name, for dropout */
+    const void *config; /* type->config_size bytes as `keys` describe them */
+    void *self;       /* type->self_size bytes, zeroed, the layer's own */
+    bool frozen;
+    size_t inputs, outputs;
+    Value *in[LAYER_MAX_INPUTS];
+    Value *out[LAYER_MAX_OUTPUTS]; /* out[0] is what the next layer reads */
+};
+
+enum { READS_IN = 1, READS_OUT = 2 };
+
+/* A small config for the generic tests: YAML-free, as bytes of the config struct. */
+typedef struct LayerCase {
+    const char *name;     /* "two layers, both directions" */
+    const void *config;
+    size_t features;      /* of the input; 0 where it reads ids */
+    size_t vocabulary;    /* of the input ids */
+} LayerCase;
+
+struct LayerType {
+    const char *kind;    /* the key in a config's list */
+    const char *summary; /* one line for `help` */
+    const Key *keys;
+    const char *shorthand; /* `- select: last` sets this key; NULL: none */
+    size_t config_size, self_size;
+    size_t max_inputs;   /* 1 unless the layer reads several values */
+    bool ids;            /* reads ids, not reals */
+    unsigned reads;      /* READS_IN | READS_OUT, what backward reads */
+    /* Called with inputs resolved. Messages name layer->name and the key. */
+    Status (*plan)(Layer *layer, Plan *plan);
+    void (*forward)(Layer *layer, const Pass *pass);
+    void (*backward)(Layer *layer, const Pass *pass);
+    /* Row-wise layers (each output row depends on its input row alone) may offer rows [first, end):
+     * then the loss visits them in chunks and their output is never held whole. `out`, `dout` and
+     * `din` point at row `first`. `shard` is the local shard that holds the rows; `starts` is true for
+     * its first chunk (an empty shard has one, with first = end). backward_rows writes (starts) or adds
+     * to the gradients at grad_rows; the model folds them when the shard is through. */
+    void (*forward_rows)(Layer *layer, const Pass *pass, size_t first, size_t end, real *out);
+    void (*backward_rows)(Layer *layer, const Pass *pass, size_t first, size_t end, const real *dout, real *din, size_t shard, bool starts);
+    /* One line of advice after planning ("dropout acts between layers ..."), NULL if none. */
+    const char *(*advice)(const Layer *layer);
+    const LayerCase *cases; /* ends with name NULL */
+};
+
+/* ---- what plan() may ask for -------------------------------------------------------------------- */
+
+/* Facts of the run that sizes depend on. */
+size_t plan_max_rows(const Plan *plan, Grain grain);    /* most rows a pass on this rank can have */
+size_t plan_max_sequences(const Plan *plan);
+size_t plan_max_length(const Plan *plan);               /* of one sequence */
+size_t plan_seq_len(const Plan *plan);                  /* data.seq_len: the default of max_len */
+size_t plan_classes(const Plan *plan);                  /* classes or target columns of the data */
+bool plan_trains(const Plan *plan);                     /* backward will be called */
+size_t plan_threads(const Plan *plan);
+
+/* Declares output number layer->outputs. `suffix` "" names it as the layer, "h_n" <layer>.h_n. */
+Value *plan_output(Plan *plan, Layer *layer, const char *suffix, Grain grain, size_t features);
+
+/* The output "<layer>.<suffix>" of the layer that writes `value`, NULL if there is none. A layer may
+ * put it into layer->in[i] in its plan. */
+Value *plan_sibling(const Value *value, const char *suffix);
+
+/* Declares a parameter "<layer>.<name>"; the pointer stays valid. rank 1 or 2, dim1 ignored for 1. */
+MUST_CHECK Status plan_param(Plan *plan, Layer *layer, Param **out, const char *name, Init init, size_t rank, size_t dim0, size_t dim1);
+
+/* The same memory as the parameter named `other` ("emb.weight"), which must have the same shape and
+ * come earlier in the list; stored under both names. */
+MUST_CHECK Status plan_tied(Plan *plan, Layer *layer, Param **out, const char *name, const char *other, size_t dim0, size_t dim1);
+
+/* A packed form of `param`, filled before every pass that follows an update. */
+MUST_CHECK Status plan_packed(Plan *plan, Packed *out, Param *param, PackForm form, Interleave gates);
+
+/* Memory of `count` reals; the pointer at `slot` (in layer->self) is set before the first pass.
+ * plan_saved: forward to backward, dead again after it. plan_tmp: dead at return. plan_state: [B, count
+ * per sequence], kept between passes for pass->carry_state, zeroed by model_reset_state. plan_index:
+ * `count` size_t, kept between passes, for index lists. */
+void plan_saved(Plan *plan, void *slot, size_t count);
+void plan_tmp(Plan *plan, void *slot, size_t count);
+void plan_state(Plan *plan, void *slot, size_t count_per_sequence);
+void plan_index(Plan *plan, void *slot, size_t count);
+
+/* "model: <layer>.<key>: ..." as ERR_USAGE; key NULL: "model: <layer>: ...". */
+Status plan_fail(const Layer *layer, const char *key, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* ---- the registry ---------------------------------------------------------------------------------- */
+
+/* NULL if there is no such kind. */
+const LayerType *layer_type(const char *kind);
+/* All kinds, in alphabetical order; ends with NULL. */
+const LayerType *const *layer_types(void);
+
+#endif

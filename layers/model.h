@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * model.h: a list of layers made from a description, its parameters in one flat block, its memory
+ * planned once, and a loss at its end. Knows no ranks: where parameters, packed weights and gradients
+ * lie is the caller's business. */
+#ifndef LOCKSTEP_LAYERS_MODEL_H
+#define LOCKSTEP_LAYERS_MODEL_H
+
+#include "comm/fold.h"
+#include "layers/layer.h"
+
+/* ---- description ------------------------------------------------------------------------------- */
+
+typedef struct LayerSpec {
+    const LayerType *type;
+    const char *name;
+    void *config;        /* filled by the layer's keys */
+    const char **input;  /* names of values; count 0: the layer above (the data for the first) */
+    size_t inputs;
+    bool frozen;
+} LayerSpec;
+
+typedef enum LossKind { LOSS_NONE, LOSS_CROSS_ENTROPY, LOSS_MSE, LOSS_PROBE } LossKind;
+typedef enum Reduction { REDUCTION_MEAN, REDUCTION_SUM } Reduction;
+
+typedef struct LossSpec {
+    LossKind kind;
+    Reduction reduction;   /* applied by the trainer: layers always sum */
+    int64_t ignore_index;  /* INT64_MIN: none */
+    double label_smoothing;
+} LossSpec;
+
+typedef struct ModelSpec {
+    const LayerSpec *layer;
+    size_t layers;
+    LossSpec loss;
+    /* the data */
+    bool ids;              /* the input is ids, else reals */
+    size_t vocabulary, features;
+    Grain target_grain;
+    size_t classes;        /* classes, or columns of real targets */
+    size_t seq_len;
+    /* the most that one pass on this rank can have */
+    size_t max_sequences, max_rows, max_length, max_shards;
+    size_t total_shards;
+    bool trains;
+    size_t threads;
+    /* LOSS_PROBE: the sum over these values of <value, Batch.weight>, for checks of gradients and for
+     * looking at what a value depends on. */
+    const char *const *probe;
+    size_t probes;
+    bool input_gradient; /* model_train gives the gradient of real inputs: model_input()->g */
+} ModelSpec;
+
+typedef struct Model Model;
+
+/* Plans everything, allocates nothing large. ERR_USAGE names the layer and the key. The spec and all it
+ * points at must outlive the model. The caller's: model_destroy. Local. */
+MUST_CHECK Status model_create(const ModelSpec *spec, Model **out);
+void model_destroy(Model **model);
+
+/* ---- memory --------------------------------------------------------------------------------------- */
+
+typedef struct ModelMemory {
+    size_t parameters;    /* floats of the flat block, padding included: trainable first, frozen last */
+    size_t trainable;     /* floats of its trainable part, a multiple of 16 */
+    size_t packed;        /* reals of the packed weights */
+    size_t activations, saved, tmp, state; /* bytes on this rank */
+} ModelMemory;
+ModelMemory model_memory(const Model *model);
+
+/* Gives the model its blocks (node-shared, 64-byte aligned; packed may be private) and allocates the
+ * rank's own memory. gradient[i] is the block of segment i ([trainable]); NULL and 0 without training. */
+MUST_CHECK Status model_allocate(Model *model, real *parameters, real *packed, size_t segments, const FoldNode *segment, real *const *gradient);
+
+/* The gradients of the next model_train go to these segments, which hold at most max_shards shards. For a
+ * rank whose shards pass through the model in several groups. Local. */
+MUST_CHECK Status model_gradients(Model *model, size_t segments, const FoldNode *segment, real *const *gradient);
+
+/* ---- parameters ------------------------------------------------------------------------------------ */
+
+size_t model_params(const Model *model);
+const Param *model_param(const Model *model, size_t i); /* in list order, tied ones included */
+
+/* Initial values of a function of seed and name; writes parameters [part/parts of them] so that the
+ * ranks and threads of a node can share the work. gpt2: run.init. */
+void model_init(Model *model, uint64_t seed, bool gpt2, size_t part, size_t parts);
+
+/* Packs part `part` of `parts` of all weights. Threads may call it at once with different parts. */
+void model_pack(Model *model, size_t part, size_t parts);
+
+/* ---- passes ------------------------------------------------------------------------------------------ */
+
+/* One batch of this rank. Exactly one of ids and x, of classes and values is used. Owned by the caller. */
+typedef struct Batch {
+    Rows rows;
+    const int32_t *ids;     /* [R] */
+    const real *x;          /* [R, features] */
+    const int32_t *classes; /* [targets], targets = rows of the target's grain */
+    const real *values;     /* [targets, columns] */
+    const real *const *weight; /* LOSS_PROBE: [probes], each of its value's size */
+} Batch;
+
+/* What a batch gave, per local shard; fold over shards with fold_doubles. */
+typedef struct ShardResult {
+    double loss;      /* sum over targets */
+    double targets;   /* counted targets (mse: elements) */
+    double correct;   /* of them predicted; rows for mse stay 0 */
+    double absolute;  /* mse: sum of |error| */
+} ShardResult;
+
+/* Tells that the gradient of the flat block's [offset, offset + count) is final. */
+typedef void (*ModelReady)(void *context, size_t offset, size_t count);
+
+/* Forward, loss and backward; result [shards]. */
+void model_train(Model *model, const Batch *batch, uint64_t seed, uint64_t step, ModelReady ready, void *context, ShardResult *result);
+/* Forward and loss; result [shards]. predicted (NULL: no) [targets] gets the most likely classes. */
+void model_evaluate(Model *model, const Batch *batch, ShardResult *result, int32_t *predicted);
+/* Forward alone; the last value [rows of its grain, features]. carry: go on from the layers' state.
+ * Where the loss visits the last value in chunks, its memory is taken at the first call: NULL if it is
+ * short. A model without a loss has it planned. */
+const Value *model_forward(Model *model, const Batch *batch, bool carry);
+void model_reset_state(Model *model);
+
+/* Milliseconds in each layer's forward and backward since the last call with reset; off by default. */
+typedef struct LayerTime {
+    double forward, backward;
+} LayerTime;
+void model_profile(Model *model, bool on);
+LayerTime model_layer_time(const Model *model, size_t layer);
+
+/* ---- description of what was built ------------------------------------------------------------------- */
+
+size_t model_layers(const Model *model);
+const Layer *model_layer(const Model *model, size_t i);
+size_t model_layer_parameters(const Model *model, size_t i); /* elements, tied ones not counted again */
+/* Floating-point operations of the matrix products of forward and backward, per row. */
+double model_flops_per_row(const Model *model);
+/* What the last layer gives. */
+const Value *model_output(const Model *model);
+/* The data. */
+const Value *model_input(const Model *model);
+
+/* For tests: fills memory with NaN before and after its planned life and tmp before every use, so that
+ * whoever reads what is not his gets it. */
+void model_poison(Model *model, bool on);
+
+#endif

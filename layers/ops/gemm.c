@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * gemm.c: packing, and how threads share a matrix product. The cut into pieces follows from the sizes
+ * alone; a piece is computed the same way whoever does it. */
+#include "layers/ops/gemm.h"
+
+#include <omp.h>
+#include <string.h>
+
+#include "layers/ops/kernels.h"
+
+/* Below this many multiply-adds one thread is done before others would have begun. */
+enum { SERIAL_WORK = 1 << 19 };
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t pieces(size_t n, size_t of) { return (n + of - 1) / of; }
+
+/* Whether m * n * k is small, without overflow: each factor is first cut to what decides. */
+static bool is_small(size_t m, size_t n, size_t k) {
+    const size_t most = (size_t)SERIAL_WORK + 1;
+    return least(least(m, most) * least(n, most), most) * least(k, most) <= SERIAL_WORK;
+}
+
+/* ---- packing ------------------------------------------------------------------------------------------- */
+
+/* `count` rows of w become columns: dst [k][PANEL], zero beyond count. In squares that fit L1. */
+static void pack_columns(const real *w, size_t ldw, size_t k, size_t count, real *dst) {
+    for (size_t first = 0; first < k; first += PANEL) {
+        const size_t steps = least(k - first, PANEL);
+        real *square = dst + first * PANEL;
+        for (size_t i = 0; i < count; i++)
+            for (size_t j = 0; j < steps; j++) square[j * PANEL + i] = w[i * ldw + first + j];
+        for (size_t i = count; i < PANEL; i++)
+            for (size_t j = 0; j < steps; j++) square[j * PANEL + i] = 0;
+    }
+}
+
+void pack_transposed(const real *w, size_t ldw, size_t k, Interleave gates, size_t first, size_t end, real *dst) {
+    for (size_t p = first; p < end; p++) {
+        size_t count, row = interleave_panel(gates, p, &count);
+        pack_columns(w + row * ldw, ldw, k, count, dst + p * k * PANEL);
+    }
+}
+
+/* `rows` rows of w from `row` on, at most 16 columns: dst [rows][PANEL], zero beyond count. */
+static void pack_rows(const real *w, size_t ldw, size_t rows, size_t count, real *dst) {
+    for (size_t i = 0; i < rows; i++, w += ldw, dst += PANEL) {
+        memcpy(dst, w, count * sizeof *dst);
+        if (count < PANEL) memset(dst + count, 0, (PANEL - count) * sizeof *dst);
+    }
+}
+
+void pack_plain(const real *w, size_t ldw, Interleave gates, size_t n, size_t first, size_t end, real *dst) {
+    const size_t k = gates.gates > 1 ? interleaved(gates) : gates.units;
+    for (size_t p = first; p < end; p++) {
+        const size_t columns = least(n - p * PANEL, PANEL);
+        real *panel = dst + p * k * PANEL;
+        for (size_t q = 0; q * PANEL < k; q++) {
+            const size_t rows = least(k - q * PANEL, PANEL);
+            size_t count, row = interleave_panel(gates, q, &count);
+            pack_rows(w + row * ldw + p * PANEL, ldw, count, columns, panel + q * PANEL * PANEL);
+            memset(panel + (q * PANEL + count) * PANEL, 0, (rows - count) * PANEL * sizeof *panel);
+        }
+    }
+}
+
+/* ---- products ------------------------------------------------------------------------------------------ */
+
+void gemm_serial(const Gemm *gemm) { ops_kernels->gemm.serial(gemm); }
+
+/* A grid of pieces of rows and of panels. */
+typedef struct Grid {
+    size_t rows, panels;       /* of a piece */
+    size_t row_pieces, panel_pieces;
+} Grid;
+
+/* Halves the longer side until there are `wanted` pieces or both sides have their least length. A
+ * row counts as `unit` of a panel's 16 columns. */
+static Grid grid_cut(size_t rows, size_t panels, Grid most, Grid fewest, size_t unit, size_t wanted) {
+    Grid g = {.rows = least(most.rows, rows), .panels = least(most.panels, panels)};
+    while (pieces(rows, g.rows) * pieces(panels, g.panels) < wanted) {
+        if (g.panels >= 2 * fewest.panels && (g.panels * PANEL >= g.rows * unit || g.rows < 2 * fewest.rows))
+            g.panels = pieces(g.panels, 2);
+        else if (g.rows >= 2 * fewest.rows)
+            g.rows = pieces(g.rows, 2);
+        else
+            break;
+    }
+    g.row_pieces = pieces(rows, g.rows);
+    g.panel_pieces = pieces(panels, g.panels);
+    return g;
+}
+
+static void gemm_piece(const Gemm *gemm, const Grid *grid, size_t piece) {
+    const size_t panel = piece / grid->row_pieces * grid->panels, i = piece % grid->row_pieces * grid->rows, j = panel * PANEL;
+    Gemm part = *gemm;
+    part.m = least(grid->rows, gemm->m - i);
+    part.n = least(grid->panels * PANEL, gemm->n - j);
+    part.a += i * gemm->lda;
+    part.b += panel * gemm->k * PANEL;
+    part.c += i * gemm->ldc + j;
+    if (part.bias) part.bias += j;
+    gemm_serial(&part);
+}
+
+void gemm(const Gemm *gemm) {
+    static const Grid most = {.rows = 192, .panels = 16}, fewest = {.rows = 24, .panels = 4};
+    enum { WANTED = 16 };
+    if (gemm->m == 0 || gemm->n == 0) return;
+    if (is_small(gemm->m, gemm->n, gemm->k) || ops_threads() == 1) {
+        gemm_serial(gemm);
+        return;
+    }
+    const Grid grid = grid_cut(gemm->m, panel_count(gemm->n), most, fewest, 1, WANTED);
+    const size_t count = grid.row_pieces * grid.panel_pieces;
+#pragma omp parallel for schedule(static) num_threads((int)ops_threads())
+    for (size_t piece = 0; piece < count; piece++) gemm_piece(gemm, &grid, piece);
+}
+
+static void tn_piece(const GemmTn *gemm, const Grid *grid, size_t rows, size_t panels, size_t piece, real *scratch) {
+    const size_t i = piece % grid->row_pieces * grid->rows, j = piece / grid->row_pieces * grid->panels;
+    ops_kernels->gemm.tn(gemm, (TnPiece){i, least(i + grid->rows, rows), j, least(j + grid->panels, panels)}, scratch);
+}
+
+void gemm_tn(const GemmTn *gemm) {
+    static const Grid most = {.rows = TN_ROWS, .panels = TN_PANELS}, fewest = {.rows = 4, .panels = 4};
+    if (gemm->m == 0 || gemm->n == 0) return;
+    const int threads = is_small(gemm->m, gemm->n, gemm->k) ? 1 : (int)ops_threads();
+    const size_t rows = panel_count(gemm->order.gates > 1 ? interleaved(gemm->order) : gemm->m), panels = panel_count(gemm->n);
+    /* Each piece packs its own operands, so fewer pieces pack less. */
+    const Grid grid = grid_cut(rows, panels, most, fewest, PANEL, (size_t)threads);
+    const size_t count = grid.row_pieces * grid.panel_pieces;
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (size_t piece = 0; piece < count; piece++)
+        tn_piece(gemm, &grid, rows, panels, piece, ops_scratch((size_t)omp_get_thread_num()));
+}
+
+void column_sums(const real *a, size_t lda, Interleave order, size_t k, real *c, bool accumulate) {
+    enum { PANELS = 4 };
+    const size_t panels = panel_count(order.gates > 1 ? interleaved(order) : order.units), count = pieces(panels, PANELS);
+    const int threads = is_small(panels * PANEL, k, 8) ? 1 : (int)ops_threads();
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (size_t piece = 0; piece < count; piece++)
+        ops_kernels->gemm.column_sums(a, lda, order, k, c, accumulate, piece * PANELS, least((piece + 1) * PANELS, panels));
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ops.h: what all kernels share: the choice of the instruction set, the threads' scratch memory, and
+ * the elementwise operations. Threads split work in blocks that never depend on their number. */
+#ifndef LOCKSTEP_LAYERS_OPS_OPS_H
+#define LOCKSTEP_LAYERS_OPS_OPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comm/status.h"
+#include "layers/real.h"
+
+/* Chooses kernels (LOCKSTEP_ISA=avx512|avx2|portable overrides; an unknown or unsupported name is
+ * ERR_USAGE) and allocates scratch for `threads` threads. Once, before any kernel; again only after
+ * ops_stop. Local. */
+MUST_CHECK Status ops_start(size_t threads);
+void ops_stop(void);
+/* "avx512", "avx2", "portable". Callable before ops_start (then: what it would choose). Local. */
+const char *ops_isa(void);
+size_t ops_threads(void);
+
+/* y[i] = f(x[i]) and dx[i] = dy[i] f'(x[i]) over n elements, threaded. */
+typedef enum Activation { ACT_RELU, ACT_GELU, ACT_GELU_TANH, ACT_TANH, ACT_SIGMOID } Activation;
+void op_activation(Activation kind, size_t n, const real *x, real *y);
+void op_activation_backward(Activation kind, size_t n, const real *x, const real *dy, real *dx);
+
+/* y = x + y; y = x; y = 0. Threaded. */
+void op_add(size_t n, const real *x, real *y);
+void op_copy(size_t n, const real *x, real *y);
+void op_zero(size_t n, real *y);
+
+/* Row r of y = row r of x times the dropout mask of this site: 0 with probability p, else 1 / (1 - p).
+ * The mask depends only on the key and on what names the element: position in the global batch of the
+ * row's sequence, time in it, feature. Applying it to dy gives dx. x may be y. Threaded. */
+typedef struct DropoutKey {
+    uint64_t seed, step;
+    uint64_t layer; /* Layer.key */
+    uint32_t site;  /* place within the layer */
+} DropoutKey;
+void op_dropout(DropoutKey key, real p, size_t sequences, const size_t *offset, const uint64_t *position, size_t features, const real *x, size_t ldx, real *y, size_t ldy);
+
+/* Rows of layer normalisation (Ba et al. 2016): y = (x - mean) * rstd * weight + bias; weight and bias may
+ * be NULL. Keeps mean and rstd [rows]. Threaded over rows. */
+void op_layer_norm(size_t rows, size_t features, real eps, const real *x, const real *weight, const real *bias, real *y, real *mean, real *rstd);
+void op_layer_norm_backward(size_t rows, size_t features, const real *x, const real *weight, const real *mean, const real *rstd, const real *dy, real *dx);
+/* dweight[f] = sum over rows of dy * (x - mean) * rstd, dbias[f] = sum of dy, written, in blocks of 256
+ * rows in order. Threaded over features. Either may be NULL. */
+void op_layer_norm_gradients(size_t rows, size_t features, const real *x, const real *mean, const real *rstd, const real *dy, real *dweight, real *dbias);
+
+/* Cross entropy with label smoothing over rows of logits [rows, classes]: loss[r] (0 where ignored),
+ * correct[r] = 1 if the first largest logit is the target, and, if gradient, logits become d loss / d
+ * logits. A target of `ignore` (INT64_MIN: none) counts nothing. Threaded over rows. */
+void op_cross_entropy(size_t rows, size_t classes, real *logits, const int32_t *target, int64_t ignore, real smoothing, bool gradient, double *loss, uint8_t *correct);
+
+/* Softmax of rows in place. Threaded. */
+void op_softmax(size_t rows, size_t features, real *x);
+
+/* Gradient of an embedding over ids [rows]: g [vocabulary, features] = sum over rows r with id v of
+ * dy[r], each sum in row order; all of g is written. `order` is scratch of rows + vocabulary + 1. */
+void op_embedding_gradient(size_t rows, const int32_t *ids, size_t vocabulary, size_t features, const real *dy, size_t lddy, size_t *order, real *g);
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pass.c: forward through the list, the loss, backward through the list in reverse. No allocation, no
+ * failure: the plan has made sure. */
+#include <string.h>
+#include <time.h>
+
+#include "layers/model_parts.h"
+#include "layers/ops/ops.h"
+
+static double now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+}
+
+/* The batch becomes the data's value; readers beyond the first see the same memory. */
+static void bind_batch(Model *model, const Batch *batch) {
+    model->data->value.ids = (int32_t *)(uintptr_t)batch->ids;
+    model->data->value.v = (real *)(uintptr_t)batch->x;
+    for (size_t i = 0; i < model->aliases; i++) {
+        model->alias[i].value.v = model->alias[i].origin->v;
+        model->alias[i].value.readers = model->alias[i].origin->readers;
+    }
+}
+
+static void layer_forward(Model *model, const Pass *pass, size_t l) {
+    LayerNode *node = &model->node[l];
+    double start = model->profile ? now_ms() : 0;
+    memory_enter(model, forward_moment(model, l));
+    node->layer.type->forward(&node->layer, pass);
+    memory_leave(model, forward_moment(model, l));
+    if (model->profile) node->time.forward += now_ms() - start;
+}
+
+static void layer_backward(Model *model, const Pass *pass, size_t l) {
+    LayerNode *node = &model->node[l];
+    double start = model->profile ? now_ms() : 0;
+    memory_enter(model, backward_moment(model, l));
+    if (node->active) {
+        node->layer.type->backward(&node->layer, pass);
+        for (size_t i = 0; i < node->aliases; i++) {
+            const Alias *alias = &model->alias[node->first_alias + i];
+            op_add(rows_of(&pass->rows, alias->origin->grain) * alias->origin->features, alias->value.g, alias->origin->g);
+        }
+        grad_layer_done(model, pass, l);
+    }
+    memory_leave(model, backward_moment(model, l));
+    if (model->profile) node->time.backward += now_ms() - start;
+}
+
+static void run_loss(Model *model, const Pass *pass, const Batch *batch, ShardResult *result, int32_t *predicted) {
+    LayerNode *last = &model->node[model->layers - 1];
+    double start = model->profile ? now_ms() : 0;
+    memory_enter(model, model->layers);
+    loss_run(model, pass, batch, result, predicted);
+    if (pass->backward && model->fused && last->active) grad_layer_done(model, pass, model->layers - 1);
+    if (pass->backward) memory_leave(model, model->layers);
+    /* A fused layer's two passes cannot be told apart. */
+    if (model->profile && pass->backward) last->time.backward += now_ms() - start;
+    else if (model->profile) last->time.forward += now_ms() - start;
+}
+
+static void forward_layers(Model *model, const Pass *pass) {
+    size_t layers = model->layers - (model->fused ? 1 : 0);
+    for (size_t l = 0; l < layers; l++) layer_forward(model, pass, l);
+}
+
+void model_train(Model *model, const Batch *batch, uint64_t seed, uint64_t step, ModelReady ready, void *context, ShardResult *result) {
+    const Pass pass = {.rows = batch->rows, .training = true, .backward = true, .seed = seed, .step = step, .sink = &model->sink};
+    model->ready = ready;
+    model->ready_context = context;
+    bind_batch(model, batch);
+    grad_start(model, &pass);
+    forward_layers(model, &pass);
+    run_loss(model, &pass, batch, result, NULL);
+    size_t layers = model->layers - (model->fused ? 1 : 0);
+    for (size_t l = layers; l-- > 0;) layer_backward(model, &pass, l);
+}
+
+void model_evaluate(Model *model, const Batch *batch, ShardResult *result, int32_t *predicted) {
+    const Pass pass = {.rows = batch->rows, .sink = &model->sink};
+    bind_batch(model, batch);
+    forward_layers(model, &pass);
+    run_loss(model, &pass, batch, result, predicted);
+}
+
+const Value *model_forward(Model *model, const Batch *batch, bool carry) {
+    const Pass pass = {.rows = batch->rows, .carry_state = carry, .sink = &model->sink};
+    Value *out = &model->output->value;
+    if (model->fused && !model->whole_output) {
+        size_t bytes = plan_max_rows(&model->plan, out->grain) * out->features * sizeof(real);
+        model->whole_output = pages_alloc(bytes ? bytes : sizeof(real));
+        if (!model->whole_output) return NULL;
+        model->whole_output_bytes = bytes ? bytes : sizeof(real);
+        out->v = model->whole_output;
+    }
+    bind_batch(model, batch);
+    for (size_t l = 0; l + 1 < model->layers; l++) layer_forward(model, &pass, l);
+    size_t last = model->layers - 1;
+    memory_enter(model, forward_moment(model, last));
+    double start = model->profile ? now_ms() : 0;
+    model->node[last].layer.type->forward(&model->node[last].layer, &pass);
+    if (model->profile) model->node[last].time.forward += now_ms() - start;
+    return out;
+}
+
+void model_reset_state(Model *model) {
+    size_t bytes = arena_bytes(model->state);
+    if (bytes) memset(model->state_base, 0, bytes);
+}
+
+void model_profile(Model *model, bool on) {
+    model->profile = on;
+    for (size_t l = 0; l < model->layers; l++) model->node[l].time = (LayerTime){0, 0};
+}
+
+LayerTime model_layer_time(const Model *model, size_t layer) { return model->node[layer].time; }
+
+void model_poison(Model *model, bool on) { model->poison = on; }

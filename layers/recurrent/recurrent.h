@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * recurrent.h: what rnn, lstm and gru share: everything but the equations of one step. A layer file
+ * hands in its Cell; stacking, directions, dropout between layers, ragged lengths, state and the
+ * products round the cell are done here.
+ *
+ *   G gates, H hidden, P = H rounded up to 16, L layers, D directions, B sequences, R rows
+ *
+ *   forward, per layer and direction                              backward, bottom-up
+ *   (a) gates [R,GP] = x W_ih^T + b           all rows at once    (a') dx = dgates W_ih, dW_ih = dgates^T x
+ *   (b) pre   [.,GP] = h_{t-1} W_hh^T (+ b)   per block and step  (b') dh_{t-1} = dgates W_hh, dW_hh = dgates^T h_{t-1}
+ *   (c) gates, h, c  = cell(gates, pre)       per block and step  (c') dgates = cell'(gates, dh, dc)
+ *   (d) x of the next layer = dropout(h)                          (d') dh = dropout'(dx)
+ *
+ * (b) and (c) run over blocks of sequences, each block for the whole length without a barrier; the
+ * bits do not depend on the blocks. A block's sequences are ordered by falling length, so those that
+ * still have a step at t are the first ones; step t of the reverse direction is row length - 1 - t. */
+#ifndef LOCKSTEP_LAYERS_RECURRENT_RECURRENT_H
+#define LOCKSTEP_LAYERS_RECURRENT_RECURRENT_H
+
+#include "layers/layer.h"
+#include "layers/ops/cells.h"
+
+enum { RECURRENT_MAX_LAYERS = 32 };
+
+typedef struct RecurrentConfig {
+    size_t hidden_size, num_layers;
+    bool bidirectional, bias;
+    double dropout;
+    int nonlinearity; /* rnn alone: 0 tanh, 1 relu */
+} RecurrentConfig;
+
+/* clang-format off */
+/* The keys of all three; name, type, place, default, least, most, choices, nullable, help. */
+#define RECURRENT_KEYS \
+    {"hidden_size", KEY_SIZE, offsetof(RecurrentConfig, hidden_size), NULL, 1, 1 << 24, NULL, false, \
+     "features of the hidden state"}, \
+    {"num_layers", KEY_SIZE, offsetof(RecurrentConfig, num_layers), "1", 1, RECURRENT_MAX_LAYERS, NULL, false, \
+     "recurrent layers on top of each other"}, \
+    {"bidirectional", KEY_BOOL, offsetof(RecurrentConfig, bidirectional), "false", 0, 0, NULL, false, \
+     "also read each sequence from its end; gives twice the features"}, \
+    {"dropout", KEY_REAL, offsetof(RecurrentConfig, dropout), "0", 0, 1, NULL, false, \
+     "probability, on the output of each layer but the last"}, \
+    {"bias", KEY_BOOL, offsetof(RecurrentConfig, bias), "true", 0, 0, NULL, false, "add bias_ih and bias_hh"}
+/* clang-format on */
+
+/* What tells the cells apart. */
+typedef struct Cell {
+    CellKind kind;
+    size_t gates;        /* G */
+    bool extra;          /* saves P more reals per step (CellForward.extra) */
+    bool carries_c;      /* a second state: c */
+    bool bias_inside;    /* the last gate's bias_hh belongs to the recurrent product (gru) */
+    bool h_past_weights; /* part of dh reaches the step before without W_hh (gru) */
+} Cell;
+
+/* One layer in one direction. */
+typedef struct Stream {
+    struct {
+        Param *weight_ih, *weight_hh, *bias_ih, *bias_hh;
+    } p;
+    Packed ih, hh;           /* (a), (b) */
+    Packed ih_back, hh_back; /* (a'), (b') */
+    struct {
+        real *gates, *extra;
+    } saved; /* [R, GP], [R, P] */
+    struct {
+        real *h, *c;
+    } initial; /* [B, H] what a pass with carried state started from */
+    struct {
+        real *h, *c;
+    } state; /* [B, H] */
+    bool reverse;
+    size_t column; /* of this direction in the layer's output */
+} Stream;
+
+typedef struct Recurrent {
+    const Cell *cell;
+    size_t I, H, P, L, D;
+    size_t features; /* D H */
+    size_t gates;    /* G P */
+    Interleave order;
+    double dropout;
+    bool trains, has_bias;
+    size_t threads, block_rows; /* blocks of at most so many sequences */
+    size_t lddgates, ldblock;   /* leading dimensions of a block's matrices */
+    size_t group;               /* units per call of (b) and (c) */
+    size_t scratch;             /* reals per thread */
+    Stream stream[RECURRENT_MAX_LAYERS * 2];
+    struct {
+        real *h[RECURRENT_MAX_LAYERS];       /* [R, DH] outputs of the layers below the last */
+        real *dropped[RECURRENT_MAX_LAYERS]; /* [R, DH] h after dropout */
+    } saved;
+    struct {
+        real *gates[2], *h[2]; /* instead of the saved ones where no backward is planned */
+        real *bias;            /* [GP] interleaved: what (a) adds */
+        real *bias_inside;     /* [D, GP] what (b) adds */
+        real *dbias;           /* [GH] */
+        real *dx;              /* [R, DH] gradient of what an upper layer reads */
+        real *scratch;         /* [threads, scratch] */
+    } tmp;
+    struct {
+        size_t *order;      /* [B] sequences, block after block, each by falling length */
+        size_t *sorted;     /* [B] */
+        size_t *count;      /* [longest + 2] */
+        size_t *row;        /* [threads, 2, block_rows] */
+        int64_t *before[2]; /* [R] per direction: rows of h_{t-1}, for dW_hh */
+    } index;
+} Recurrent;
+
+Status recurrent_plan(Layer *layer, Plan *plan, const Cell *cell);
+void recurrent_forward(Layer *layer, const Pass *pass);
+void recurrent_backward(Layer *layer, const Pass *pass);
+const char *recurrent_advice(const Layer *layer);
+
+/* ---- inside ---------------------------------------------------------------------------------------- */
+
+/* Sequences of one block of one stream, and a thread's memory for them. */
+typedef struct Block {
+    size_t count;
+    const size_t *sequence; /* [count], by falling length */
+    size_t *row, *before;   /* [count] for the step at hand */
+    real *h[2], *c;         /* [count, ldblock] forward */
+    real *pre;              /* [count, group of gates] */
+    real *dh, *dc;          /* [count, ldblock] backward */
+    real *dgates;           /* [count, lddgates] */
+} Block;
+
+/* How the sequences of a pass are cut into blocks. */
+typedef struct Blocks {
+    size_t count, sequences;
+} Blocks;
+
+/* Deals the sequences out to blocks (index.order) of near equal work. */
+Blocks blocks_deal(Recurrent *self, const Rows *rows);
+/* Block b, in the memory of the calling thread. */
+Block blocks_get(const Recurrent *self, Blocks blocks, size_t b);
+
+static inline size_t length_of(const Rows *rows, size_t sequence) {
+    return rows->offset[sequence + 1] - rows->offset[sequence];
+}
+
+/* Row of step t of a sequence; the reverse direction starts at each sequence's own last row. */
+static inline size_t recurrent_row(const Rows *rows, const Stream *stream, size_t sequence, size_t t) {
+    return stream->reverse ? rows->offset[sequence + 1] - 1 - t : rows->offset[sequence] + t;
+}
+
+static inline real *recurrent_gates(const Recurrent *self, size_t l, size_t d) {
+    return self->trains ? self->stream[l * self->D + d].saved.gates : self->tmp.gates[d];
+}
+
+/* h of layer l with all its directions (NULL: nobody reads it), and what layer l reads. */
+real *recurrent_h(const Layer *layer, size_t l);
+const real *recurrent_x(const Layer *layer, const Pass *pass, size_t l);
+bool recurrent_drops(const Recurrent *self, const Pass *pass);
+
+#endif

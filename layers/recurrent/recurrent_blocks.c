@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * recurrent_blocks.c: how the sequences of a pass are cut into blocks that threads take one at a time. */
+#include <omp.h>
+
+#include "layers/recurrent/recurrent.h"
+
+static size_t divide_up(size_t a, size_t b) {
+    return (a + b - 1) / b;
+}
+
+/* Counting sort by falling length; equal lengths keep their order. */
+static void sort_by_length(Recurrent *self, const Rows *rows) {
+    size_t *start = self->index.count, longest = rows->longest;
+    for (size_t n = 0; n <= longest + 1; n++) start[n] = 0;
+    /* Length n is counted in the slot behind its own, so that the sums become its first place. */
+    for (size_t b = 0; b < rows->sequences; b++) start[longest - length_of(rows, b) + 1]++;
+    for (size_t n = 0; n < longest; n++) start[n + 1] += start[n];
+    for (size_t b = 0; b < rows->sequences; b++) self->index.sorted[start[longest - length_of(rows, b)]++] = b;
+}
+
+static size_t block_start(size_t sequences, size_t blocks, size_t b) {
+    size_t whole = sequences / blocks, rest = sequences % blocks;
+    return b * whole + (b < rest ? b : rest);
+}
+
+Blocks blocks_deal(Recurrent *self, const Rows *rows) {
+    size_t B = rows->sequences, D = self->D, threads = self->threads;
+    if (B == 0) return (Blocks){0, 0};
+    size_t share = divide_up(B * D, threads);
+    size_t blocks = divide_up(B, share < self->block_rows ? share : self->block_rows);
+    /* As many tasks as the threads can take in whole turns. */
+    blocks = divide_up(divide_up(blocks * D, threads) * threads, D);
+    if (blocks > B) blocks = B;
+
+    sort_by_length(self, rows);
+    /* Dealt in turn, so that each block gets its part of the long ones. */
+    for (size_t i = 0; i < B; i++)
+        self->index.order[block_start(B, blocks, i % blocks) + i / blocks] = self->index.sorted[i];
+    return (Blocks){blocks, B};
+}
+
+Block blocks_get(const Recurrent *self, Blocks blocks, size_t b) {
+    size_t thread = (size_t)omp_get_thread_num(), rows = self->block_rows;
+    size_t first = block_start(blocks.sequences, blocks.count, b);
+    size_t end = block_start(blocks.sequences, blocks.count, b + 1);
+    real *scratch = self->tmp.scratch + thread * self->scratch;
+    Block block = {.count = end - first, .sequence = self->index.order + first};
+    block.row = self->index.row + thread * 2 * rows;
+    block.before = block.row + rows;
+    /* Forward and backward use the same memory in turn. */
+    block.h[0] = scratch;
+    block.h[1] = block.h[0] + rows * self->ldblock;
+    block.c = block.h[1] + rows * self->ldblock;
+    block.pre = block.c + rows * self->ldblock;
+    block.dh = scratch;
+    block.dc = block.dh + rows * self->ldblock;
+    block.dgates = block.dc + rows * self->ldblock;
+    return block;
+}

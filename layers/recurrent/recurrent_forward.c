@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * recurrent_forward.c: (a) to (d) of recurrent.h. */
+#include <string.h>
+
+#include "layers/ops/ops.h"
+#include "layers/recurrent/recurrent.h"
+
+real *recurrent_h(const Layer *layer, size_t l) {
+    const Recurrent *self = layer->self;
+    if (l + 1 == self->L) return layer->out[0]->v;
+    return self->trains ? self->saved.h[l] : self->tmp.h[l % 2];
+}
+
+bool recurrent_drops(const Recurrent *self, const Pass *pass) {
+    return pass->training && self->dropout > 0;
+}
+
+const real *recurrent_x(const Layer *layer, const Pass *pass, size_t l) {
+    const Recurrent *self = layer->self;
+    if (l == 0) return layer->in[0]->v;
+    return recurrent_drops(self, pass) ? self->saved.dropped[l - 1] : recurrent_h(layer, l - 1);
+}
+
+/* One step's worth of a bias in interleaved order: bias_ih + bias_hh without what the recurrent product
+ * adds, or (inside) that alone. */
+static void gather_bias(const Recurrent *self, const Stream *stream, bool inside, real *bias) {
+    size_t G = self->cell->gates, H = self->H;
+    const real *ih = stream->p.bias_ih->v, *hh = stream->p.bias_hh->v;
+    for (size_t u = 0; u < self->P; u++)
+        for (size_t g = 0; g < G; g++) {
+            bool in_product = self->cell->bias_inside && g + 1 == G;
+            real sum = 0;
+            if (u < H && inside && in_product) sum = hh[g * H + u];
+            if (u < H && !inside) sum = in_product ? ih[g * H + u] : ih[g * H + u] + hh[g * H + u];
+            bias[(u / PANEL * G + g) * PANEL + u % PANEL] = sum;
+        }
+}
+
+/* (a) */
+static void input_product(const Layer *layer, const Pass *pass, size_t l, size_t d) {
+    Recurrent *self = layer->self;
+    const Stream *stream = &self->stream[l * self->D + d];
+    const real *bias = NULL;
+    if (self->has_bias) {
+        gather_bias(self, stream, false, self->tmp.bias);
+        gather_bias(self, stream, true, self->tmp.bias_inside + d * self->gates);
+        bias = self->tmp.bias;
+    }
+    gemm(&(Gemm){.m = rows_of(&pass->rows, PER_STEP),
+                 .n = self->gates,
+                 .k = stream->ih.k,
+                 .a = recurrent_x(layer, pass, l),
+                 .lda = stream->ih.k,
+                 .b = stream->ih.v,
+                 .c = recurrent_gates(self, l, d),
+                 .ldc = self->gates,
+                 .bias = bias});
+}
+
+/* The state a block starts from, into h[0] and c. */
+static void load_state(const Recurrent *self, const Stream *stream, const Pass *pass, const Block *block) {
+    size_t H = self->H, ld = self->ldblock;
+    bool carries_c = self->cell->carries_c;
+    memset(block->h[0], 0, block->count * ld * sizeof(real));
+    memset(block->h[1], 0, block->count * ld * sizeof(real));
+    if (carries_c) memset(block->c, 0, block->count * ld * sizeof(real));
+    if (!pass->carry_state) return;
+    for (size_t i = 0; i < block->count; i++) {
+        size_t b = block->sequence[i];
+        memcpy(block->h[0] + i * ld, stream->state.h + b * H, H * sizeof(real));
+        if (carries_c) memcpy(block->c + i * ld, stream->state.c + b * H, H * sizeof(real));
+        if (!pass->backward) continue;
+        memcpy(stream->initial.h + b * H, stream->state.h + b * H, H * sizeof(real));
+        if (carries_c) memcpy(stream->initial.c + b * H, stream->state.c + b * H, H * sizeof(real));
+    }
+}
+
+/* What a block ends with: h after an odd number of steps lies in h[1]. */
+static void store_state(const Layer *layer, const Pass *pass, size_t l, size_t d, const Block *block) {
+    const Recurrent *self = layer->self;
+    const Stream *stream = &self->stream[l * self->D + d];
+    size_t H = self->H, ld = self->ldblock, column = (l * self->D + d) * H;
+    bool carries_c = self->cell->carries_c;
+    const Value *h_n = layer->out[1], *c_n = carries_c ? layer->out[2] : NULL;
+    for (size_t i = 0; i < block->count; i++) {
+        size_t b = block->sequence[i];
+        const real *h = block->h[length_of(&pass->rows, b) % 2] + i * ld, *c = block->c + i * ld;
+        if (h_n->v) memcpy(h_n->v + b * h_n->features + column, h, H * sizeof(real));
+        if (c_n && c_n->v) memcpy(c_n->v + b * c_n->features + column, c, H * sizeof(real));
+        if (!pass->carry_state) continue;
+        memcpy(stream->state.h + b * H, h, H * sizeof(real));
+        if (carries_c) memcpy(stream->state.c + b * H, c, H * sizeof(real));
+    }
+}
+
+/* The recurrent product of a first step that starts from zero. */
+static void fill_pre(size_t rows, size_t columns, const real *bias, real *pre, size_t ldpre) {
+    for (size_t i = 0; i < rows; i++) {
+        if (bias) memcpy(pre + i * ldpre, bias, columns * sizeof(real));
+        else memset(pre + i * ldpre, 0, columns * sizeof(real));
+    }
+}
+
+/* (b) and (c) of one block, all steps. */
+static void block_forward(const Layer *layer, const Pass *pass, size_t l, size_t d, const Block *block) {
+    const Recurrent *self = layer->self;
+    const Stream *stream = &self->stream[l * self->D + d];
+    const Rows *rows = &pass->rows;
+    size_t G = self->cell->gates, ldpre = self->group * G;
+    bool inside = self->cell->bias_inside && self->has_bias;
+    real *out = recurrent_h(layer, l);
+    CellForward step = {.units = self->H,
+                        .row = block->row,
+                        .pre = block->pre,
+                        .ldpre = ldpre,
+                        .gates = recurrent_gates(self, l, d),
+                        .ldgates = self->gates,
+                        .extra = stream->saved.extra,
+                        .ldextra = self->P,
+                        .c = block->c,
+                        .ldh = self->ldblock,
+                        .out = out ? out + stream->column : NULL,
+                        .ldout = self->features,
+                        .keep = pass->backward};
+    load_state(self, stream, pass, block);
+    step.rows = block->count;
+    for (size_t t = 0;; t++) {
+        while (step.rows > 0 && length_of(rows, block->sequence[step.rows - 1]) <= t) step.rows--;
+        if (step.rows == 0) break;
+        for (size_t i = 0; i < step.rows; i++) block->row[i] = recurrent_row(rows, stream, block->sequence[i], t);
+        step.h = block->h[t % 2];
+        step.h_next = block->h[(t + 1) % 2];
+        for (step.first = 0; step.first < self->P; step.first = step.end) {
+            step.end = step.first + self->group < self->P ? step.first + self->group : self->P;
+            size_t columns = (step.end - step.first) * G;
+            const real *bias = inside ? self->tmp.bias_inside + d * self->gates + step.first * G : NULL;
+            if (t == 0 && !pass->carry_state) fill_pre(step.rows, columns, bias, block->pre, ldpre);
+            else
+                gemm_serial(&(Gemm){.m = step.rows,
+                                    .n = columns,
+                                    .k = self->H,
+                                    .a = step.h,
+                                    .lda = self->ldblock,
+                                    .b = stream->hh.v + packed_count(self->H, step.first * G),
+                                    .c = block->pre,
+                                    .ldc = ldpre,
+                                    .bias = bias});
+            cell_forward(self->cell->kind, &step);
+        }
+    }
+    store_state(layer, pass, l, d, block);
+}
+
+/* (d) into what layer l reads. */
+static void drop_between(const Layer *layer, const Pass *pass, size_t l) {
+    Recurrent *self = layer->self;
+    const Rows *rows = &pass->rows;
+    DropoutKey key = {pass->seed, pass->step, layer->key, (uint32_t)(l - 1)};
+    op_dropout(key, (real)self->dropout, rows->sequences, rows->offset, rows->position, self->features,
+               self->saved.h[l - 1], self->features, self->saved.dropped[l - 1], self->features);
+}
+
+void recurrent_forward(Layer *layer, const Pass *pass) {
+    Recurrent *self = layer->self;
+    Blocks blocks = blocks_deal(self, &pass->rows);
+    size_t tasks = blocks.count * self->D;
+    for (size_t l = 0; l < self->L; l++) {
+        if (l > 0 && recurrent_drops(self, pass)) drop_between(layer, pass, l);
+        for (size_t d = 0; d < self->D; d++) input_product(layer, pass, l, d);
+#pragma omp parallel for schedule(dynamic, 1) num_threads((int)self->threads)
+        for (size_t task = 0; task < tasks; task++) {
+            Block block = blocks_get(self, blocks, task % blocks.count);
+            block_forward(layer, pass, l, task / blocks.count, &block);
+        }
+    }
+}

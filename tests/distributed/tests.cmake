@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+# Ranks that sum, talk and are lost, on one machine: nodes of all ranks, of one and of at most two.
+add_executable(rank_reduce distributed/rank_reduce.c)
+target_link_libraries(rank_reduce PRIVATE ls_comm OpenMP::OpenMP_C)
+
+add_test(NAME ranks_alone COMMAND rank_reduce reduce 13 49168)
+set_tests_properties(ranks_alone PROPERTIES LABELS short TIMEOUT 60)
+# More threads than any machine has cores: starts itself again, with the same arguments.
+add_test(NAME ranks_crowded COMMAND rank_reduce reduce 5 100000)
+set_tests_properties(ranks_crowded PROPERTIES LABELS short TIMEOUT 60 ENVIRONMENT "OMP_NUM_THREADS=1030"
+  PASS_REGULAR_EXPRESSION "set OMP_NUM_THREADS=" FAIL_REGULAR_EXPRESSION "error|rank_reduce.c")
+
+# Several tasks that know nothing of each other must not become several runs.
+add_test(NAME ranks_apart COMMAND rank_reduce reduce 5 100)
+if(LOCKSTEP_MPI)
+  set_tests_properties(ranks_apart PROPERTIES LABELS mpi TIMEOUT 60 PASS_REGULAR_EXPRESSION "4 tasks.*srun --mpi=pmix"
+    ENVIRONMENT "${TEST_ENVIRONMENT};SLURM_STEP_NUM_TASKS=4;SLURM_PROCID=0")
+else()
+  set_tests_properties(ranks_apart PROPERTIES LABELS short TIMEOUT 60 PASS_REGULAR_EXPRESSION "2 were started.*built without MPI"
+    ENVIRONMENT "OMPI_COMM_WORLD_SIZE=2;OMPI_COMM_WORLD_RANK=0")
+endif()
+
+if(LOCKSTEP_MPI)
+  set(MPIRUN ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG})
+  foreach(ranks 1 2 3 4 5)
+    foreach(share all none 2)
+      foreach(work "5 100000" "8 32768" "13 49168" "3 16")
+        string(REPLACE " " ";" arguments ${work})
+        string(REPLACE " " "_" suffix ${work})
+        set(name ranks_${ranks}_${share}_${suffix})
+        add_test(NAME ${name} COMMAND ${MPIRUN} ${ranks} ${MPIEXEC_PREFLAGS} $<TARGET_FILE:rank_reduce> reduce ${arguments})
+        set_tests_properties(${name} PROPERTIES LABELS mpi TIMEOUT 120
+          ENVIRONMENT "${TEST_ENVIRONMENT};LOCKSTEP_TIMEOUT=60;LOCKSTEP_SHARE=${share}")
+      endforeach()
+    endforeach()
+  endforeach()
+
+  foreach(how kill stop)
+    foreach(share all none 2)
+      foreach(case "2 0" "2 1" "4 2")
+        string(REPLACE " " ";" numbers ${case})
+        list(GET numbers 0 ranks)
+        list(GET numbers 1 victim)
+        set(name lost_${how}_${share}_${victim}_of_${ranks})
+        add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -DMPIEXEC=${MPIEXEC_EXECUTABLE} -DFLAG=${MPIEXEC_NUMPROC_FLAG}
+          -DRANKS=${ranks} -DPROGRAM=$<TARGET_FILE:rank_reduce> -DHOW=${how} -DVICTIM=${victim}
+          -P ${CMAKE_CURRENT_SOURCE_DIR}/distributed/lost_rank.cmake)
+        set_tests_properties(${name} PROPERTIES LABELS "mpi;fault" TIMEOUT 60
+          ENVIRONMENT "${TEST_ENVIRONMENT};LOCKSTEP_TIMEOUT=3;LOCKSTEP_SHARE=${share}")
+      endforeach()
+    endforeach()
+  endforeach()
+endif()

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""torch_model.py: the model of a Lockstep config, built from PyTorch's own modules.
+
+Layers are the dictionaries of the config's list, e.g. {"lstm": {"name": "rnn", "hidden_size": 6}}. Sequences come
+padded, [B, T] ids or [B, T, F] reals, with their lengths; the result has one row per valid time step, sequence by
+sequence, or one row per sequence, as Lockstep has it. Parameters have Lockstep's names, so a checkpoint's /model
+loads with load_state_dict.
+"""
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "gelu_tanh": lambda: nn.GELU(approximate="tanh"),
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+RECURRENT = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+
+
+class Model(nn.Module):
+    def __init__(self, layers, vocabulary=0, features=0, classes=0):
+        super().__init__()
+        self.plan = []
+        width, sites = (None, None) if vocabulary else (features, None)
+        for item in layers:
+            (kind, keys), = item.items()
+            keys = dict(keys)
+            name = keys.pop("name", kind)
+            frozen = keys.pop("frozen", False)
+            module = None
+            if kind == "one_hot":
+                width = vocabulary
+            elif kind == "embedding":
+                width = keys["embedding_dim"]
+                module = nn.Embedding(keys.pop("num_embeddings", vocabulary), keys.pop("embedding_dim"), **keys)
+            elif kind in RECURRENT:
+                module = RECURRENT[kind](width, keys.pop("hidden_size"), batch_first=True, **keys)
+                width = module.hidden_size * (2 if module.bidirectional else 1)
+            elif kind == "linear":
+                tie = keys.pop("tie", None)
+                module = nn.Linear(width, keys.pop("out_features", classes), **keys)
+                width = module.out_features
+                if tie:
+                    module.weight = getattr(self, tie).weight
+            elif kind == "activation":
+                sites = ACTIVATIONS[keys["kind"]]()
+            elif kind == "layer_norm":
+                module = nn.LayerNorm(width, **keys)
+            elif kind == "select":
+                sites = keys["kind"]
+            elif kind == "dropout":
+                sites = nn.Dropout(keys.get("p", 0.5))
+            else:
+                raise ValueError(f"no such layer kind here: {kind}")
+            if module is not None:
+                self.add_module(name, module)
+                if frozen:
+                    module.requires_grad_(False)
+            self.plan.append((kind, name, sites))
+        self.vocabulary = vocabulary
+
+    def forward(self, x, lengths):
+        """Rows of the last layer's output."""
+        final, per_step = None, True
+        for kind, name, site in self.plan:
+            if kind == "one_hot":
+                x = nn.functional.one_hot(x, self.vocabulary).to(next(self.parameters()).dtype)
+            elif kind in RECURRENT:
+                packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+                packed, h = getattr(self, name)(packed)
+                x, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])
+                h = h[0] if kind == "lstm" else h
+                directions = 2 if getattr(self, name).bidirectional else 1
+                final = torch.cat([h[i] for i in range(h.shape[0] - directions, h.shape[0])], dim=1)
+            elif kind == "activation" or kind == "dropout":
+                x = site(x)
+            elif kind == "select":
+                x, per_step = self.select(x, lengths, site, final), False
+            else:
+                x = getattr(self, name)(x)
+        if not per_step:
+            return x
+        return torch.cat([x[b, :n] for b, n in enumerate(lengths)])
+
+    @staticmethod
+    def select(x, lengths, kind, final):
+        if kind == "final":
+            return final
+        pick = {
+            "last": lambda rows: rows[-1],
+            "first": lambda rows: rows[0],
+            "mean": lambda rows: rows.mean(0),
+            "max": lambda rows: rows.max(0).values,
+        }[kind]
+        return torch.stack([pick(x[b, :n]) for b, n in enumerate(lengths)])

@@ -1,0 +1,74 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# run.sh [CTest arguments]: installs what is missing, builds and tests. Without arguments everything but the
+# tests labelled `slow`: the program as it ships, without MPI, and under AddressSanitizer and
+# UndefinedBehaviorSanitizer. With arguments CTest alone decides, on the first of the three builds:
+#     sh tests/run.sh -L mpi
+#     sh tests/run.sh -R golden --verbose
+#     sh tests/run.sh -L slow
+set -u
+
+house=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P) || exit 2
+cd "$house" || exit 2
+sh trainer/packages.sh tests || exit $?
+
+cores=$(nproc 2>/dev/null || echo 2)
+logs=$house/build/logs
+mkdir -p "$logs" || exit 74
+failed=0
+
+# build PRESET: quiet unless it fails.
+build() {
+    printf '== %s: building\n' "$1"
+    generator=
+    command -v make >/dev/null 2>&1 || generator='-G Ninja'
+    # shellcheck disable=SC2086 # two words or none
+    if ! { cmake --preset "$1" $generator && cmake --build --preset "$1" --parallel "$cores"; } >"$logs/$1-build.log" 2>&1; then
+        grep -n -E 'error|Error' "$logs/$1-build.log" | head -n 40
+        tail -n 30 "$logs/$1-build.log"
+        printf '== %s: the build failed (%s)\n' "$1" "$logs/$1-build.log"
+        failed=1
+        return 1
+    fi
+}
+
+# check PRESET NAME [CTest arguments]: runs, shows, keeps the output for the closing lines.
+check() {
+    preset=$1 name=$2
+    shift 2
+    printf '== %s: testing\n' "$name"
+    { ctest --preset "$preset" "$@" 2>&1 || printf '%s\n' "$?" >"$logs/$name.failed"; } | tee "$logs/$name.log"
+    if [ -s "$logs/$name.failed" ]; then failed=1; fi
+}
+
+rm -f "$logs"/*.failed "$logs"/*.log
+
+if [ $# -gt 0 ]; then
+    build ci || exit 1
+    case " $* " in
+    *slow*) ;;
+    *) set -- -LE slow "$@" ;;
+    esac
+    check ci ci "$@"
+    exit $failed
+fi
+
+build ci && check ci ci -LE slow
+build no-mpi && check no-mpi no-mpi -L short -LE 'slow|mpi|lint'
+# Open MPI unloads its plug-ins before the leak check looks, so leaks are only sought where MPI is not started.
+if build sanitize; then
+    check sanitize sanitize -L short -LE 'slow|mpi|lint'
+    check sanitize-mpi sanitize-mpi -L mpi -LE slow
+fi
+
+printf '\n'
+for name in no-mpi sanitize sanitize-mpi ci; do
+    if [ -f "$logs/$name.log" ]; then
+        printf '== %s\n' "$name"
+        sed -n '/^The following tests/,$p; /tests passed/p; /^Total Test time/p' "$logs/$name.log" | awk '!seen[$0]++ && NF'
+    else
+        printf '== %s: not run, its build failed\n' "$name"
+    fi
+done
+exit $failed

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_gradients.c: every kind of layer in every one of its cases, and models that join them, against
+ * central differences in double. The loss of a layer is a random projection of all its outputs; losses
+ * stand for themselves. Signed errors, worst element by name and index, no non-finite gradient, no
+ * tensor whose gradient is zero everywhere. Of a large tensor, elements all over it are tried. */
+#include "tests/unit/model_fixture.h"
+
+#include "layers/ops/ops.h"
+
+enum { MOST_TRIED = 60 };
+static const double STEP = 1e-5, RELATIVE = 2e-6, ABSOLUTE = 2e-8;
+
+/* Checks gradient[i] against the loss around element[i], i < count, except [skip, skip_end): there the
+ * layer promises a zero whatever the loss does. */
+static void check_tensor(Rig *rig, const char *what, const char *tensor, size_t count, real *element, const real *gradient, size_t skip, size_t skip_end) {
+    double worst = 0, largest = 0, worst_analytic = 0, worst_numeric = 0;
+    size_t worst_index = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(gradient[i])) fail_msg("%s: %s[%zu]: gradient is %g", what, tensor, i, gradient[i]);
+        if (fabs(gradient[i]) > largest) largest = fabs(gradient[i]);
+    }
+    size_t tried = count < 2 * MOST_TRIED ? count : MOST_TRIED;
+    for (size_t n = 0; n < tried; n++) {
+        size_t i = tried == count ? n : (n * count / tried + n) % count;
+        double analytic = gradient[i], kept = element[i];
+        if (i >= skip && i < skip_end) {
+            if (analytic != 0) fail_msg("%s: %s[%zu]: gradient is %g, not zero", what, tensor, i, analytic);
+            continue;
+        }
+        element[i] = kept + STEP;
+        model_pack(rig->model, 0, 1);
+        double above = rig_train(rig, NULL, NULL);
+        element[i] = kept - STEP;
+        model_pack(rig->model, 0, 1);
+        double below = rig_train(rig, NULL, NULL);
+        element[i] = kept;
+        double numeric = (above - below) / (2 * STEP);
+        double error = fabs(analytic - numeric) / (ABSOLUTE + RELATIVE * fmax(fabs(analytic), fabs(numeric)));
+        if (!(error <= worst)) {
+            worst = error;
+            worst_index = i;
+            worst_analytic = analytic;
+            worst_numeric = numeric;
+        }
+    }
+    model_pack(rig->model, 0, 1);
+    if (!(worst <= 1)) fail_msg("%s: %s[%zu]: gradient %.12g, by differences %.12g: %.3g times the tolerance", what, tensor, worst_index, worst_analytic, worst_numeric, worst);
+    if (largest < 1e-9) fail_msg("%s: %s: the gradient is zero everywhere", what, tensor);
+}
+
+static real *copy_of(const real *from, size_t count) {
+    real *copy = rig_memory(count, sizeof *copy);
+    memcpy(copy, from, count * sizeof *copy);
+    return copy;
+}
+
+static void check_model(const char *what, const ModelSpec *spec, const Sample *sample) {
+    Rig rig;
+    rig_start(&rig, spec, sample, 0, 1, 1);
+    model_poison(rig.model, true);
+    rig_train(&rig, NULL, NULL);
+    real *gradient = copy_of(rig.gradient[0], model_memory(rig.model).trainable);
+    for (size_t p = 0; p < model_params(rig.model); p++) {
+        const Param *param = model_param(rig.model, p);
+        if (param->same_as || param->frozen) continue;
+        size_t row = param->init.zero_row, columns = param->dim[1];
+        check_tensor(&rig, what, param->name, param->count, rig.parameters + param->offset, gradient + param->offset, row ? (row - 1) * columns : 0, row * columns);
+    }
+    const Value *input = model_input(rig.model);
+    if (input->g) {
+        size_t count = sample_rows(sample, PER_STEP) * sample->features;
+        rig_train(&rig, NULL, NULL);
+        real *dx = copy_of(input->g, count);
+        check_tensor(&rig, what, "input", count, sample->x, dx, 0, 0);
+        free(dx);
+    }
+    free(gradient);
+    rig_stop(&rig);
+}
+
+/* ---- layers one by one ---------------------------------------------------------------------------- */
+
+static void test_layers(void **state) {
+    (void)state;
+    size_t checked = 0;
+    for (const LayerType *const *type = layer_types(); *type; type++) {
+        if (!(*type)->cases || !(*type)->cases[0].name) fail_msg("%s has no cases", (*type)->kind);
+        for (const LayerCase *layer_case = (*type)->cases; layer_case->name; layer_case++) {
+            char what[128];
+            CaseModel model;
+            snprintf(what, sizeof what, "%s, %s", (*type)->kind, layer_case->name);
+            case_start(&model, *type, layer_case, 5, 1);
+            check_model(what, &model.spec, &model.sample);
+            case_stop(&model);
+            checked++;
+        }
+    }
+    assert_true(checked >= 10);
+}
+
+/* ---- layers together ------------------------------------------------------------------------------- */
+
+typedef struct SelectChoice {
+    int kind;
+} SelectChoice;
+enum { SELECT_FINAL = 4 };
+
+static void test_final_state(void **state) {
+    (void)state;
+    static const char *const kinds[] = {"rnn", "gru", "lstm"};
+    for (size_t k = 0; k < 3; k++) {
+        const LayerType *type = layer_type(kinds[k]);
+        if (!type) fail_msg("there is no %s", kinds[k]);
+        for (const LayerCase *layer_case = type->cases; layer_case->name; layer_case++) {
+            if (layer_case->features == 0) continue;
+            SelectChoice final = {SELECT_FINAL};
+            LayerSpec layer[] = {{.type = type, .name = "r", .config = (void *)(uintptr_t)layer_case->config}, {.type = layer_type("select"), .name = "s", .config = &final}, spec_of("linear", "fc", 0)};
+            char what[128];
+            snprintf(what, sizeof what, "%s, %s, select final, linear, cross entropy", kinds[k], layer_case->name);
+            Sample sample;
+            sample_make(&sample, 4, 1, layer_case->features, 0, PER_SEQUENCE, 5);
+            ModelSpec spec = rig_spec(&sample, layer, 3, LOSS_CROSS_ENTROPY);
+            spec.input_gradient = true;
+            check_model(what, &spec, &sample);
+            sample_free(&sample);
+        }
+    }
+}
+
+static void test_losses(void **state) {
+    (void)state;
+    LayerSpec fused[] = {spec_of("embedding", "emb", 0), spec_of("layer_norm", "norm", 0), spec_of("linear", "fc", 0)};
+    Sample sample;
+    sample_make(&sample, 5, 1, 0, 11, PER_STEP, 5);
+    ModelSpec spec = rig_spec(&sample, fused, 3, LOSS_CROSS_ENTROPY);
+    spec.loss.ignore_index = 2;
+    spec.loss.label_smoothing = 0.1;
+    check_model("embedding, layer_norm, linear, smoothed cross entropy", &spec, &sample);
+    sample_free(&sample);
+
+    LayerSpec open[] = {spec_of("linear", "fc", 0), spec_of("activation", "act", 3)};
+    sample_make(&sample, 5, 1, 7, 0, PER_STEP, 5);
+    spec = rig_spec(&sample, open, 2, LOSS_CROSS_ENTROPY);
+    spec.input_gradient = true;
+    check_model("linear, tanh, cross entropy", &spec, &sample);
+    spec.loss.kind = LOSS_MSE;
+    check_model("linear, tanh, squared error", &spec, &sample);
+    sample_free(&sample);
+}
+
+static void test_readers(void **state) {
+    (void)state;
+    static const char *const probe[] = {"a", "b", "norm"};
+    const char *from[] = {"norm"};
+    LayerSpec layer[] = {spec_of("layer_norm", "norm", 0), spec_of("linear", "a", 0), spec_of("linear", "b", 0)};
+    layer[2].input = from;
+    layer[2].inputs = 1;
+    Sample sample;
+    sample_make(&sample, 5, 1, 7, 0, PER_STEP, 5);
+    ModelSpec spec = rig_spec(&sample, layer, 3, LOSS_PROBE);
+    spec.input_gradient = true;
+    spec.probe = probe;
+    spec.probes = 3;
+    Model *outline;
+    check(model_create(&spec, &outline));
+    sample_probe(&sample, model_layer(outline, 1)->out[0]);
+    sample_probe(&sample, model_layer(outline, 2)->out[0]);
+    sample_probe(&sample, model_layer(outline, 0)->out[0]);
+    model_destroy(&outline);
+    check_model("a value that two layers and the loss read", &spec, &sample);
+    sample_free(&sample);
+}
+
+static void test_tied(void **state) {
+    (void)state;
+    LinearChoice tied = {KEY_NULL_SIZE, true, "emb"};
+    LayerSpec layer[] = {spec_of("embedding", "emb", 0), spec_of("activation", "act", 1), {.type = layer_type("linear"), .name = "fc", .config = &tied}};
+    Sample sample;
+    sample_make(&sample, 5, 1, 0, 11, PER_STEP, 11);
+    ModelSpec spec = rig_spec(&sample, layer, 3, LOSS_CROSS_ENTROPY);
+    check_model("an embedding tied to the last layer", &spec, &sample);
+    sample_free(&sample);
+}
+
+static int start_kernels(void **state) {
+    (void)state;
+    return ops_start(1) == OK ? 0 : 1;
+}
+
+static int stop_kernels(void **state) {
+    (void)state;
+    ops_stop();
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_layers), cmocka_unit_test(test_final_state), cmocka_unit_test(test_losses), cmocka_unit_test(test_readers), cmocka_unit_test(test_tied),
+    };
+    return cmocka_run_group_tests_name("gradients", tests, start_kernels, stop_kernels);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_data_fuzz.c: small good files with bytes changed, lost, repeated and put in. Each must open, and
+ * then read within its own bounds, or fail with a message that names the file. The mutations are the same
+ * in every run. */
+
+#include "data_files.h"
+
+enum { MUTATIONS = 2000, ROOM = 1 << 16 };
+
+static uint64_t random_state = 0x9E3779B97F4A7C15u;
+
+static size_t below(size_t n) {
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (size_t)(random_state >> 11) % n;
+}
+
+static size_t mutate(char *data, size_t bytes) {
+    for (size_t i = 1 + below(4); i > 0; i--) {
+        size_t at = bytes ? below(bytes) : 0, length = 1 + below(8);
+        switch (bytes ? below(6) : 5) {
+        case 0: data[at] = (char)below(256); break;
+        case 1: data[at] = (char)(data[at] ^ 1 << below(8)); break;
+        case 2: data[at] = "\t\n\r\0\xFF\xEF\x7F\x01"[below(8)]; break;
+        case 3: bytes = below(8) ? bytes : at; break;
+        case 4:
+            if (at + length > bytes) break;
+            memmove(data + at, data + at + length, bytes - at - length);
+            bytes -= length;
+            break;
+        default:
+            if (bytes + length > ROOM) break;
+            memmove(data + at + length, data + at, bytes - at);
+            for (size_t k = 0; k < length; k++) data[at + k] = (char)below(256);
+            bytes += length;
+        }
+    }
+    return bytes;
+}
+
+/* Keeps the length, which HDF5 checks first: then mutations get past it. */
+static size_t mutate_in_place(char *data, size_t bytes) {
+    for (size_t i = 1 + below(4); i > 0; i--) {
+        size_t at = below(bytes);
+        data[at] = (char)(below(2) ? (int)below(256) : data[at] ^ 1 << below(8));
+    }
+    return bytes;
+}
+
+static size_t read_back(const char *path, char *out) {
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    size_t bytes = fread(out, 1, ROOM, file);
+    fclose(file);
+    assert_in_range(bytes, 1, ROOM - 1);
+    return bytes;
+}
+
+static bool opens(const DataConfig *config) {
+    Data *data;
+    Status status = data_open(config, &data);
+    if (status == OK) {
+        check_all(data);
+    } else {
+        assert_true(status == ERR_DATA || status == ERR_USAGE);
+        assert_true(strlen(status_message()) > 10);
+    }
+    data_close(&data);
+    return status == OK;
+}
+
+/* How many of the mutations of file "good" still open. */
+static size_t run(const DataConfig *config, size_t (*change)(char *, size_t)) {
+    char *good = malloc(ROOM), *bad = malloc(ROOM);
+    size_t bytes = read_back("good", good), opened = 0;
+    for (size_t i = 0; i < MUTATIONS; i++) {
+        memcpy(bad, good, bytes);
+        write_bytes("bad", bad, change(bad, bytes));
+        opened += opens(config);
+    }
+    free(bad);
+    free(good);
+    print_message("%d mutations, %zu open\n", MUTATIONS, opened);
+    return opened;
+}
+
+static void mutated_text(void **state) {
+    (void)state;
+    write_text("good", "\xEF\xBB\xBFThe quick br\xC3\xB6wn fox\r\njumps over \xE2\x82\xAC 5 and a \xF0\x9F\xA6\x8A.\n");
+    DataConfig config = {.kind = DATA_TEXT, .path = LIST("bad"), .paths = 1, .tokenizer = TOKENIZER_CHAR, .seq_len = 7, .validation = 0.3};
+    assert_in_range(run(&config, mutate), 100, MUTATIONS - 100);
+    config.tokenizer = TOKENIZER_BYTE;
+    assert_in_range(run(&config, mutate), 100, MUTATIONS);
+    Vocabulary *v;
+    assert_int_equal(vocabulary_from_tokens(TOKENIZER_CHAR, LIST("T", "h", "e", " ", "q", "u", "i", "c", "k"), 9, &v), OK);
+    config.vocabulary = v;
+    config.tokenizer = TOKENIZER_CHAR;
+    config.validation = 0;
+    assert_in_range(run(&config, mutate), 0, 100);
+    vocabulary_destroy(&v);
+}
+
+static void mutated_pairs(void **state) {
+    (void)state;
+    write_text("good", "hello\tohlol\ncat\tdog\r\n\nh\xC3\xA9llo\t\xE2\x82\xACuro?\nx\ty\n");
+    DataConfig config = {.kind = DATA_PAIRS, .path = LIST("bad"), .paths = 1, .tokenizer = TOKENIZER_CHAR, .validation = 0.25};
+    assert_in_range(run(&config, mutate), 100, MUTATIONS - 100);
+    config.tokenizer = TOKENIZER_BYTE;
+    write_text("good", "hello\tohlol\ncat\tdog\r\n\nx\ty\n");
+    config.validation = 0.5;
+    assert_in_range(run(&config, mutate), 100, MUTATIONS - 100);
+}
+
+static void write_good_sequences(bool latest) {
+    enum { N = 6, T = 4 };
+    int ids[N * T], length[N];
+    double y[N * T];
+    const char *token[] = {"a", "b", "c", "d", "e"};
+    for (int i = 0; i < N * T; i++) {
+        ids[i] = i % 5;
+        y[i] = i;
+    }
+    for (int i = 0; i < N; i++) length[i] = 1 + i % T;
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS), type = H5Tcopy(H5T_C_S1);
+    if (latest) H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
+    hid_t file = H5Fcreate("good", H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    h5_ints(file, "inputs", DIMS(N, T), ids);
+    if (latest)
+        h5_reals(file, "targets", DIMS(N, T, 1), y);
+    else
+        h5_ints(file, "targets", DIMS(N, T), ids);
+    h5_ints(file, "lengths", DIMS(N), length);
+    h5_attribute(file, "targets", "num_classes", 5);
+    H5Tset_size(type, H5T_VARIABLE);
+    h5_set(file, "vocabulary", type, type, DIMS(5), token);
+    H5Tclose(type);
+    H5Pclose(access);
+    H5Fclose(file);
+}
+
+static void mutated_sequences(void **state) {
+    (void)state;
+    DataConfig config = {.kind = DATA_SEQUENCES, .path = LIST("bad"), .paths = 1, .validation = 0.25};
+    for (int latest = 0; latest < 2; latest++) {
+        write_good_sequences(latest);
+        assert_in_range(run(&config, mutate_in_place), 100, MUTATIONS - 100);
+        assert_in_range(run(&config, mutate), 0, MUTATIONS - 100);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mutated_text),
+        cmocka_unit_test(mutated_pairs),
+        cmocka_unit_test(mutated_sequences),
+    };
+    return cmocka_run_group_tests(tests, enter_directory, leave_directory);
+}

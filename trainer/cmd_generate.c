@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cmd_generate.c: lockstep generate: text from a language model, token by token, each step one pass over
+ * one row that goes on from the layers' state. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "layers/ops/random.h"
+#include "trainer/arguments.h"
+#include "trainer/commands.h"
+#include "trainer/restore.h"
+
+typedef struct Sampling {
+    double temperature, top_p;
+    size_t top_k, length, seed;
+    const char *prompt;
+} Sampling;
+
+typedef struct Candidate {
+    int32_t id;
+    double p; /* unnormalised */
+} Candidate;
+
+static int by_probability(const void *a, const void *b) {
+    const Candidate *x = a, *y = b;
+    if (x->p != y->p) return x->p < y->p ? 1 : -1;
+    return x->id < y->id ? -1 : 1;
+}
+
+/* Token number i of the text from its logits; temperature 0 takes the first largest. */
+static int32_t sample(const Sampling *s, const float *logit, size_t classes, size_t i, Candidate *candidate) {
+    size_t best = 0;
+    for (size_t c = 1; c < classes; c++)
+        if (logit[c] > logit[best]) best = c;
+    if (s->temperature == 0) return (int32_t)best;
+    for (size_t c = 0; c < classes; c++)
+        candidate[c] = (Candidate){(int32_t)c, exp(((double)logit[c] - (double)logit[best]) / s->temperature)};
+    qsort(candidate, classes, sizeof *candidate, by_probability);
+    size_t keep = s->top_k && s->top_k < classes ? s->top_k : classes;
+    double sum = 0;
+    for (size_t c = 0; c < keep; c++) sum += candidate[c].p;
+    double limit = s->top_p * sum, mass = 0;
+    for (size_t c = 0; c < keep; c++) {
+        mass += candidate[c].p;
+        if (mass >= limit) keep = c + 1;
+    }
+    double at = random_uniform(s->seed ^ random_name("generate"), i) * mass;
+    for (size_t c = 0; c + 1 < keep; c++) {
+        at -= candidate[c].p;
+        if (at < 0) return candidate[c].id;
+    }
+    return candidate[keep - 1].id;
+}
+
+static void emit(const Vocabulary *v, int32_t id) {
+    char token[8];
+    fwrite(token, 1, vocabulary_decode(v, id, token), stdout);
+}
+
+/* The last row of logits after feeding `count` tokens. */
+static const float *feed(Engine *e, const int32_t *ids, size_t count) {
+    size_t offset[2] = {0, count}, shard[2] = {0, 1};
+    uint64_t position = 0;
+    Batch batch = {.rows = {.sequences = 1, .offset = offset, .position = &position, .shards = 1, .total_shards = 1, .shard = shard,
+                            .longest = count},
+                   .ids = ids};
+    const Value *out = model_forward(e->model, &batch, true);
+    return out->v + (count - 1) * out->features;
+}
+
+static Status write_text(Engine *e, const Vocabulary *v, const Sampling *s, const int32_t *prompt, size_t count) {
+    size_t classes = v->size < model_output(e->model)->features ? v->size : model_output(e->model)->features;
+    Candidate *candidate = calloc(classes, sizeof *candidate);
+    if (!candidate) return status_fail(ERR_USAGE, "memory: no room for %zu candidates; free some", classes);
+    model_reset_state(e->model);
+    fputs(s->prompt, stdout);
+    const float *logits = feed(e, prompt, count);
+    for (size_t i = 0; i < s->length; i++) {
+        int32_t id = sample(s, logits, classes, i, candidate);
+        emit(v, id);
+        if (i + 1 < s->length) logits = feed(e, &id, 1);
+    }
+    free(candidate);
+    putchar('\n');
+    if (fflush(stdout) != 0) return status_fail(ERR_WRITE, "standard output: cannot be written; check where it goes");
+    return OK;
+}
+
+/* A layer that looks ahead cannot write text token by token. */
+static Status refuse_looking_ahead(const Config *c) {
+    for (size_t i = 0; i < c->layers; i++) {
+        const LayerSpec *l = &c->layer[i];
+        for (const Key *k = l->type->keys; k && k->name; k++) {
+            bool both = strcmp(k->name, "bidirectional") == 0 && *(const bool *)((const char *)l->config + k->offset);
+            if (both) return status_fail(ERR_USAGE, "generate: layer %s is bidirectional: it reads what is yet to be written; use a model "
+                                                    "with one direction", l->name);
+        }
+    }
+    return OK;
+}
+
+static Status check(const Restored *r, const Sampling *s) {
+    if (!r->vocabulary) return status_fail(ERR_USAGE, "generate: %s holds no vocabulary: it was not trained on text", r->path);
+    if (!s->prompt || !*s->prompt) return status_fail(ERR_USAGE, "--prompt TEXT missing (command line); give at least one character");
+    if (s->length == 0) return status_fail(ERR_USAGE, "--length N missing (command line); e.g. --length 200");
+    if (s->temperature < 0) return status_fail(ERR_USAGE, "--temperature %g (command line): below 0", s->temperature);
+    if (!(s->top_p > 0 && s->top_p <= 1)) return status_fail(ERR_USAGE, "--top-p %g (command line): not in (0, 1]", s->top_p);
+    if (r->config->data.kind != DATA_TEXT) return status_fail(ERR_USAGE, "generate: %s is not a model of text (data.kind: text)", r->path);
+    return refuse_looking_ahead(r->config);
+}
+
+static Status generate(Comm *comm, const Restored *r, const Sampling *s) {
+    TRY(comm_agree(comm, check(r, s)));
+    int32_t *ids = NULL;
+    size_t count = 0;
+    TRY(comm_agree(comm, vocabulary_encode(r->vocabulary, s->prompt, strlen(s->prompt), "--prompt", &ids, &count)));
+    DataInfo info = {.ids = true, .vocabulary = (size_t)r->vocabulary_size, .target = TARGET_CLASSES, .target_per_step = true,
+                     .classes = (size_t)r->classes};
+    /* The text comes from rank 0; others only share its memory. */
+    EngineUse use = {.info = &info, .shards = comm_size(comm), .batch_size = comm_size(comm), .max_length = count};
+    Engine *engine = NULL;
+    Status status = engine_create(comm, r->config, &use, &engine);
+    if (status == OK) status = engine_load(engine, r->file);
+    if (status == OK) status = comm_agree(comm, comm_rank(comm) == 0 ? write_text(engine, r->vocabulary, s, ids, count) : OK);
+    engine_destroy(&engine);
+    free(ids);
+    return status;
+}
+
+Status command_generate(Comm *comm, int argc, char **argv) {
+    Sampling s = {.temperature = 1, .top_p = 1};
+    const Option table[] = {{"prompt", OPTION_TEXT, &s.prompt}, {"length", OPTION_SIZE, &s.length},
+                            {"temperature", OPTION_REAL, &s.temperature}, {"top-k", OPTION_SIZE, &s.top_k},
+                            {"top-p", OPTION_REAL, &s.top_p}, {"seed", OPTION_SIZE, &s.seed}, {0}};
+    char **rest;
+    size_t count;
+    TRY(arguments_parse("generate", argc, argv, table, &rest, &count));
+    TRY(arguments_file_and_overrides("generate", rest, count, "CHECKPOINT"));
+    if (count > 1) return status_fail(ERR_USAGE, "%s (command line): generate takes no key=value", rest[1]);
+    Restored restored;
+    Status status = restore_open(comm, rest[0], NULL, 0, &restored);
+    if (status == OK) status = generate(comm, &restored, &s);
+    restore_close(&restored);
+    return status;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * config_check.c: rules between keys. A value that is not the default and can have no effect is an error:
+ * whoever wrote it expects something that will not happen. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "trainer/config_private.h"
+
+/* ---- durations -------------------------------------------------------------------------------------- */
+
+/* Up to nine digits; 0 digits read if there are none or more. */
+static size_t digits_read(const char *text, double *out) {
+    size_t n = 0;
+    *out = 0;
+    for (; text[n] >= '0' && text[n] <= '9'; n++) *out = 10 * *out + (text[n] - '0');
+    return n <= 9 ? n : 0;
+}
+
+static bool clock_parse(const char *text, double *seconds) {
+    double part[3];
+    for (size_t i = 0; i < 3; i++) {
+        size_t n = digits_read(text, &part[i]);
+        if (n == 0 || (i > 0 && (n != 2 || part[i] >= 60)) || text[n] != (i < 2 ? ':' : '\0')) return false;
+        text += n + (i < 2);
+    }
+    *seconds = part[0] * 3600 + part[1] * 60 + part[2];
+    return true;
+}
+
+bool duration_parse(const char *text, double *seconds) {
+    static const char units[] = "dhms";
+    static const double length[] = {86400, 3600, 60, 1};
+    if (strchr(text, ':')) return clock_parse(text, seconds) && *seconds > 0;
+    *seconds = 0;
+    for (size_t unit = 0; *text; unit++) { /* each unit once, from days down */
+        double value;
+        size_t n = digits_read(text, &value);
+        const char *found = n > 0 && text[n] ? strchr(units, text[n]) : NULL;
+        if (!found || (size_t)(found - units) < unit) return false;
+        unit = (size_t)(found - units);
+        *seconds += value * length[unit];
+        text += n + 1;
+    }
+    return *seconds > 0;
+}
+
+/* ---- rules ------------------------------------------------------------------------------------------------ */
+
+typedef struct Check {
+    Reader *reader;
+    const Node *root;
+    const Config *config;
+} Check;
+
+/* The node of "section.key", NULL if the key is not given. */
+static const Node *given(const Check *check, const char *path) {
+    const char *dot = strchr(path, '.');
+    const Entry *section = node_entry(check->root, config_copy(check->reader->memory, path, (size_t)(dot - path)));
+    const Entry *entry = section ? node_entry(section->value, dot + 1) : NULL;
+    return entry ? entry->value : NULL;
+}
+
+/* A rule between the keys `path` and `other` is broken: says so at the place of the first that is given.
+ * Silent if one of them has a problem of its own. */
+static void breach(const Check *check, const char *path, const char *other, const char *format, ...) PRINTF_LIKE(4, 5);
+static void breach(const Check *check, const char *path, const char *other, const char *format, ...) {
+    const Node *node = given(check, path), *second = given(check, other);
+    if ((node && node->broken) || (second && second->broken)) return;
+    char text[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    Place place = node ? node->place : second ? second->place : check->root->place;
+    problem_add(check->reader, place, path, "%s", text);
+}
+
+static void no_effect(const Check *check, bool set, const char *path, const char *kind_path, const char *kind,
+                      const char *cure) {
+    if (set) breach(check, path, kind_path, "has no effect with %s; remove it, or use %s", kind, cure);
+}
+
+static void optimizer_check(const Check *check) {
+    const OptimizerConfig *o = &check->config->optimizer;
+    const char *name = o->name == OPTIMIZER_ADAM ? "adam" : "adamw";
+    if (o->name == OPTIMIZER_SGD) {
+        no_effect(check, o->betas[0] != 0.9 || o->betas[1] != 0.999, "optimizer.betas", "optimizer.name", "sgd",
+                  "adam or adamw");
+        no_effect(check, o->eps != 1e-8, "optimizer.eps", "optimizer.name", "sgd", "adam or adamw");
+        if (o->nesterov && o->momentum == 0)
+            breach(check, "optimizer.nesterov", "optimizer.momentum", "needs a momentum above 0, like momentum: 0.9");
+    } else {
+        no_effect(check, o->momentum != 0, "optimizer.momentum", "optimizer.name", name, "sgd");
+        no_effect(check, o->nesterov, "optimizer.nesterov", "optimizer.name", name, "sgd");
+    }
+}
+
+static void schedule_check(const Check *check) {
+    static const char *const kinds[] = {"constant", "linear", "cosine", "step"};
+    const ScheduleConfig *s = &check->config->schedule;
+    const char *kind = kinds[s->kind], *at = "schedule.kind";
+    bool ends = s->kind == SCHEDULE_LINEAR || s->kind == SCHEDULE_COSINE;
+    if (s->kind == SCHEDULE_STEP && s->step_size == KEY_NULL_SIZE)
+        breach(check, "schedule.step_size", at,
+               "missing: the kind step needs the steps between two drops, like step_size: 1000");
+    no_effect(check, s->kind != SCHEDULE_STEP && s->step_size != KEY_NULL_SIZE, "schedule.step_size", at, kind, "step");
+    no_effect(check, s->kind != SCHEDULE_STEP && s->gamma != 0.1, "schedule.gamma", at, kind, "step");
+    no_effect(check, !ends && s->min_lr != 0, "schedule.min_lr", at, kind, "linear or cosine");
+    no_effect(check, !ends && s->steps != KEY_NULL_SIZE, "schedule.steps", at, kind, "linear or cosine");
+    bool own = s->steps != KEY_NULL_SIZE;
+    size_t total = own ? s->steps : check->config->train.steps;
+    const char *end = own ? "schedule.steps" : "train.steps";
+    if (ends && total != KEY_NULL_SIZE && s->warmup > total)
+        breach(check, "schedule.warmup", end, "%zu steps of warm-up do not fit into %s: %zu", s->warmup, end, total);
+    if (ends && s->min_lr > check->config->optimizer.lr)
+        breach(check, "schedule.min_lr", "optimizer.lr",
+               "%.15g is above optimizer.lr: %.15g; the schedule goes down to it", s->min_lr,
+               check->config->optimizer.lr);
+}
+
+static void train_check(const Check *check, TrainConfig *t) {
+    if (t->epochs != KEY_NULL_SIZE && !given(check, "train.steps")) t->steps = KEY_NULL_SIZE;
+    if (t->steps == KEY_NULL_SIZE && t->epochs == KEY_NULL_SIZE)
+        breach(check, "train.steps", "train.epochs",
+               "neither train.steps nor train.epochs is set; the run needs an end, give one of them");
+    t->max_seconds = NAN;
+    if (t->max_time && !duration_parse(t->max_time, &t->max_seconds)) {
+        t->max_seconds = NAN;
+        breach(check, "train.max_time", "train.max_time", "expected 90s, 3h50m or HH:MM:SS, got %s",
+               config_quote(check->reader->memory, t->max_time));
+    }
+}
+
+static void data_check(const Check *check) {
+    const Config *c = check->config;
+    bool validates = c->data.validation > 0 || c->data.validation_path;
+    if (c->eval.early_stop != KEY_NULL_SIZE && !validates)
+        breach(check, "eval.early_stop", "data.validation", "needs validation data; set data.validation, like 0.1");
+    if (c->eval.early_stop != KEY_NULL_SIZE && c->eval.every == KEY_NULL_SIZE)
+        breach(check, "eval.early_stop", "eval.every", "counts evaluations, but eval.every is null; set it, like 200");
+    if (c->loss.kind == 1) {
+        no_effect(check, c->loss.label_smoothing != 0, "loss.label_smoothing", "loss.kind", "mse", "cross_entropy");
+        no_effect(check, c->loss.ignore_index != INT64_MIN, "loss.ignore_index", "loss.kind", "mse", "cross_entropy");
+        if (c->data.kind != DATA_SEQUENCES)
+            breach(check, "loss.kind", "data.kind",
+                   "mse needs targets that are numbers, and data of kind %s has classes; use cross_entropy",
+                   c->data.kind == DATA_TEXT ? "text" : "pairs");
+    }
+    if (c->log.tensorboard)
+        breach(check, "log.tensorboard", "log.tensorboard",
+               "this version does not write TensorBoard events; leave it false, metrics.csv has the numbers");
+}
+
+void config_check(Reader *reader, const Node *root, Config *config) {
+    Check check = {.reader = reader, .root = root, .config = config};
+    train_check(&check, &config->train);
+    optimizer_check(&check);
+    schedule_check(&check);
+    data_check(&check);
+}

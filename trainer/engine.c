@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * engine.c: see engine.h. */
+#include "trainer/engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comm/arena.h"
+#include "comm/log.h"
+#include "layers/ops/ops.h"
+
+static void spec_fill(Engine *e, const EngineUse *use) {
+    const Config *c = e->config;
+    const DataInfo *info = use->info;
+    ModelSpec *s = &e->spec;
+    *s = (ModelSpec){.layer = c->layer, .layers = c->layers};
+    s->loss = (LossSpec){.kind = c->loss.kind == 0 ? LOSS_CROSS_ENTROPY : LOSS_MSE,
+                         .reduction = (Reduction)c->loss.reduction,
+                         .ignore_index = c->loss.ignore_index,
+                         .label_smoothing = c->loss.label_smoothing};
+    if (info->target == TARGET_NONE) s->loss.kind = LOSS_NONE;
+    s->ids = info->ids;
+    s->vocabulary = info->vocabulary;
+    s->features = info->features;
+    s->target_grain = info->target_per_step ? PER_STEP : PER_SEQUENCE;
+    s->classes = info->classes;
+    s->seq_len = c->data.seq_len;
+    s->max_length = use->max_length;
+    s->max_shards = e->group;
+    s->total_shards = e->shards;
+    s->trains = use->trains;
+    s->threads = comm_threads(e->comm);
+}
+
+/* `count` neighbouring shards of S never hold more than count n / S sequences, rounded up. */
+static size_t most_sequences(const Engine *e, size_t batch_size) {
+    size_t scaled;
+    if (!size_multiply(batch_size, e->group, &scaled)) return batch_size;
+    return scaled / e->shards + (scaled % e->shards != 0);
+}
+
+static size_t group_size(const Config *c, size_t shards) {
+    size_t most = c->train.shards_at_once, size = 1;
+    if (most == KEY_NULL_SIZE || most >= shards) return shards;
+    while (2 * size <= most) size *= 2;
+    return size;
+}
+
+size_t engine_group_end(const Engine *e, size_t first) {
+    size_t end = (first / e->group + 1) * e->group;
+    return e->group == e->end_shard - e->first_shard || end > e->end_shard ? e->end_shard : end;
+}
+
+static Status check_loss(const EngineUse *use, const Config *c) {
+    if (use->info->target == TARGET_CLASSES && c->loss.kind != 0)
+        return status_fail(ERR_USAGE, "config: loss.kind: mse needs real targets, but the data's targets are classes; "
+                                      "set loss.kind: cross_entropy");
+    if (use->info->target == TARGET_VALUES && c->loss.kind == 0)
+        return status_fail(ERR_USAGE, "config: loss.kind: cross_entropy needs classes, but the data's targets are real "
+                                      "values; set loss.kind: mse");
+    return OK;
+}
+
+static Status plan(Engine *e, const EngineUse *use) {
+    TRY(check_loss(use, e->config));
+    if (e->shards < comm_size(e->comm))
+        return status_fail(ERR_USAGE, "ranks: %zu ranks but only %zu shards: a rank needs a shard; start at most %zu ranks "
+                                      "or set train.shards=%zu", comm_size(e->comm), e->shards, e->shards, comm_size(e->comm));
+    e->group = group_size(e->config, e->end_shard - e->first_shard);
+    spec_fill(e, use);
+    e->spec.max_sequences = most_sequences(e, use->batch_size);
+    if (!size_multiply(e->spec.max_sequences, use->max_length, &e->spec.max_rows))
+        return status_fail(ERR_USAGE, "config: train.batch_size: %zu sequences of %zu steps overflow; make it smaller",
+                           use->batch_size, use->max_length);
+    TRY(ops_start(comm_threads(e->comm)));
+    TRY(model_create(&e->spec, &e->model));
+    e->memory = model_memory(e->model);
+    return OK;
+}
+
+static Status allocate(Engine *e) {
+    Comm *comm = e->comm;
+    void *block = NULL;
+    TRY(comm_share(comm, e->memory.parameters * sizeof(float), "parameters", &block));
+    e->parameters = block;
+    TRY(comm_share(comm, e->memory.packed * sizeof(float), "packed weights", &block));
+    e->packed = block;
+    const FoldNode *node = NULL;
+    size_t segments = 0;
+    float *gradient[FOLD_MAX_SEGMENTS] = {0};
+    if (e->spec.trains) {
+        TRY(reduce_create(comm, e->parameters, e->memory.trainable, e->shards, &e->reduce));
+        segments = reduce_segments(e->reduce, &node);
+        for (size_t i = 0; i < segments; i++) gradient[i] = reduce_gradient(e->reduce, i);
+    }
+    FoldNode group[FOLD_MAX_SEGMENTS];
+    if (e->group < e->end_shard - e->first_shard) {
+        /* Only room is made here: every group says anew where its gradients go. */
+        segments = fold_segments(e->shards, e->first_shard, engine_group_end(e, e->first_shard), group);
+        node = group;
+    }
+    return comm_agree(comm, model_allocate(e->model, e->parameters, e->packed, segments, node, gradient));
+}
+
+Status engine_create(Comm *comm, const Config *config, const EngineUse *use, Engine **out) {
+    *out = NULL;
+    Engine *e = calloc(1, sizeof *e);
+    Status status = e ? OK : status_fail(ERR_USAGE, "memory: no room for the engine; free some");
+    TRY(comm_agree(comm, status));
+    e->comm = comm;
+    e->config = config;
+    e->shards = use->shards;
+    fold_range(e->shards, comm_size(comm), comm_rank(comm), &e->first_shard, &e->end_shard);
+    status = comm_agree(comm, plan(e, use));
+    if (status == OK) status = allocate(e);
+    if (status != OK) {
+        engine_destroy(&e);
+        return status;
+    }
+    *out = e;
+    return OK;
+}
+
+void engine_destroy(Engine **engine) {
+    Engine *e = *engine;
+    if (!e) return;
+    model_destroy(&e->model);
+    if (e->reduce) reduce_destroy(&e->reduce);
+    ops_stop();
+    free(e);
+    *engine = NULL;
+}
+
+void engine_init(Engine *e) {
+    model_init(e->model, (uint64_t)e->config->run.seed, e->config->run.init == 1, comm_node_rank(e->comm), comm_node_size(e->comm));
+    comm_node_barrier(e->comm);
+    engine_pack(e);
+}
+
+static void shape_text(const NamedArray *a, char *out, size_t room) {
+    size_t used = (size_t)snprintf(out, room, "[");
+    for (size_t i = 0; i < a->rank && used < room; i++)
+        used += (size_t)snprintf(out + used, room - used, "%s%zu", i ? ", " : "", a->dim[i]);
+    if (used < room) snprintf(out + used, room - used, "]");
+}
+
+static const NamedArray *find_array(const CheckpointFile *file, const char *path) {
+    for (size_t i = 0; i < checkpoint_arrays(file); i++) {
+        const NamedArray *a = checkpoint_array(file, i);
+        if (strcmp(a->name, path) == 0) return a;
+    }
+    return NULL;
+}
+
+static bool same_shape(const Param *p, const NamedArray *a) {
+    if (p->rank != a->rank) return false;
+    for (size_t i = 0; i < p->rank; i++)
+        if (p->dim[i] != a->dim[i]) return false;
+    return true;
+}
+
+enum { LISTED = 8 };
+
+/* Compares names and shapes before anything is read, so that the message can list all that differs. */
+static Status check_arrays(const Engine *e, const CheckpointFile *file) {
+    char list[2048] = "", path[512], want[64], have[64];
+    size_t used = 0, wrong = 0, known = 0;
+    for (size_t i = 0; i < model_params(e->model); i++) {
+        const Param *p = model_param(e->model, i);
+        snprintf(path, sizeof path, "model/%s", p->name);
+        const NamedArray *a = find_array(file, path);
+        if (a) known++;
+        if (a && same_shape(p, a)) continue;
+        NamedArray shape = {.rank = p->rank, .dim = {p->dim[0], p->dim[1]}};
+        shape_text(&shape, want, sizeof want);
+        if (a) shape_text(a, have, sizeof have);
+        if (wrong++ < LISTED && used < sizeof list)
+            used += (size_t)snprintf(list + used, sizeof list - used, "\n  /%s: %s%s, the model needs %s", path,
+                                     a ? "shape " : "missing", a ? have : "", want);
+    }
+    for (size_t i = 0; i < checkpoint_arrays(file); i++) {
+        const NamedArray *a = checkpoint_array(file, i);
+        if (strncmp(a->name, "model/", 6) != 0) continue;
+        bool expected = false;
+        for (size_t k = 0; k < model_params(e->model) && !expected; k++) expected = strcmp(model_param(e->model, k)->name, a->name + 6) == 0;
+        if (!expected && wrong++ < LISTED && used < sizeof list)
+            used += (size_t)snprintf(list + used, sizeof list - used, "\n  /%s: unexpected, the model has no such parameter", a->name);
+    }
+    if (wrong == 0) return OK;
+    return status_fail(ERR_CHECKPOINT, "%zu of the parameters do not fit the model (%zu do by name); use the config the file was made "
+                                       "with:%s%s", wrong, known, list, wrong > LISTED ? "\n  ..." : "");
+}
+
+static Status read_arrays(Engine *e, const CheckpointFile *file) {
+    TRY(check_arrays(e, file));
+    char path[512];
+    for (size_t i = 0; i < model_params(e->model); i++) {
+        const Param *p = model_param(e->model, i);
+        snprintf(path, sizeof path, "model/%s", p->name);
+        TRY(checkpoint_read(file, path, p->rank, p->dim, e->parameters + p->offset));
+    }
+    return OK;
+}
+
+Status engine_load(Engine *e, const CheckpointFile *file) {
+    Status status = comm_rank(e->comm) == 0 ? read_arrays(e, file) : OK;
+    TRY(comm_agree(e->comm, status));
+    engine_spread(e);
+    return OK;
+}
+
+void engine_spread(Engine *e) {
+    struct { size_t node, node_rank; } mine = {comm_node(e->comm), comm_node_rank(e->comm)}, *all;
+    size_t ranks = comm_size(e->comm), bytes = e->memory.parameters * sizeof(float);
+    if (comm_nodes(e->comm) > 1) {
+        all = calloc(ranks, sizeof *all);
+        if (!all) comm_abort(e->comm, ERR_INTERNAL);
+        comm_exchange(e->comm, &mine, sizeof mine, all);
+        for (size_t r = 1; r < ranks; r++) {
+            if (all[r].node_rank != 0 || all[r].node == all[0].node) continue;
+            if (comm_rank(e->comm) == 0) comm_send(e->comm, r, e->parameters, bytes);
+            if (comm_rank(e->comm) == r) comm_receive(e->comm, 0, e->parameters, bytes);
+        }
+        free(all);
+    }
+    comm_barrier(e->comm);
+    engine_pack(e);
+}
+
+void engine_pack(Engine *e) {
+    model_pack(e->model, comm_node_rank(e->comm), comm_node_size(e->comm));
+    comm_node_barrier(e->comm);
+}
+
+ShardResult engine_fold(const Engine *e, const ShardResult *all) {
+    size_t stride = sizeof *all / sizeof(double);
+    return (ShardResult){.loss = fold_doubles(&all->loss, e->shards, stride),
+                         .targets = fold_doubles(&all->targets, e->shards, stride),
+                         .correct = fold_doubles(&all->correct, e->shards, stride),
+                         .absolute = fold_doubles(&all->absolute, e->shards, stride)};
+}
+
+size_t engine_rank_bytes(const Engine *e, size_t optimizer_slots) {
+    const ModelMemory *m = &e->memory;
+    size_t node = comm_node_size(e->comm), ranks = comm_size(e->comm);
+    const FoldNode *segment = NULL;
+    size_t gradients = e->reduce ? reduce_segments(e->reduce, &segment) : 0;
+    return (m->parameters + m->packed) * sizeof(float) / node + m->trainable * sizeof(float) * gradients +
+           m->trainable * sizeof(float) * optimizer_slots / ranks + m->activations + m->saved + m->tmp + m->state;
+}

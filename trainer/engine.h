@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * engine.h: a model placed on ranks: parameters and packed weights once per node, gradients where the
+ * reduction finds them, the shards that this rank owns. */
+#ifndef LOCKSTEP_TRAINER_ENGINE_H
+#define LOCKSTEP_TRAINER_ENGINE_H
+
+#include "comm/comm.h"
+#include "comm/reduce.h"
+#include "io/checkpoint.h"
+#include "trainer/config.h"
+
+typedef struct Engine {
+    Comm *comm;
+    const Config *config;
+    ModelSpec spec;
+    Model *model;
+    ModelMemory memory;
+    Reduce *reduce;            /* NULL unless training */
+    float *parameters;         /* [memory.parameters], node-shared */
+    float *packed;             /* [memory.packed], node-shared */
+    size_t shards;             /* of every global batch */
+    size_t first_shard, end_shard; /* mine */
+    size_t group;              /* most of my shards that pass through the model at once */
+} Engine;
+
+/* What the model must fit: facts of the data and of how it is used. */
+typedef struct EngineUse {
+    const DataInfo *info;
+    size_t shards;
+    size_t batch_size;  /* global: sequences of the largest batch */
+    size_t max_length;  /* time steps of the longest sequence in any pass */
+    bool trains;
+} EngineUse;
+
+/* Plans and allocates the model; parameters are zero. ERR_USAGE for a model that does not fit the
+ * data, the memory or the ranks. The caller's: engine_destroy. Collective. */
+MUST_CHECK Status engine_create(Comm *comm, const Config *config, const EngineUse *use, Engine **out);
+void engine_destroy(Engine **engine);
+
+/* My shards pass through the model in groups (train.shards_at_once): the group that starts at `first` ends
+ * before the returned shard. Groups are whole nodes of the tree where they can be. Local. */
+size_t engine_group_end(const Engine *engine, size_t first);
+
+/* Initial values from run.seed and run.init. Collective. */
+void engine_init(Engine *engine);
+
+/* Values from a checkpoint's or any file's /model, which `file` holds on rank 0 (elsewhere NULL). All
+ * parameters must be there in the right shape; ERR_CHECKPOINT lists what is missing, unexpected or of
+ * another shape. Collective. */
+MUST_CHECK Status engine_load(Engine *engine, const CheckpointFile *file);
+
+/* Every node's parameters become those of rank 0's node, and the packed weights follow. Collective. */
+void engine_spread(Engine *engine);
+
+/* Packs the weights after the parameters have changed, each rank of a node its part. Collective on the
+ * node. */
+void engine_pack(Engine *engine);
+
+/* Shards x 4 doubles, one row of loss, targets, correct, absolute per global shard, folded. */
+ShardResult engine_fold(const Engine *engine, const ShardResult *all);
+
+/* Bytes a rank needs, by what for; for the summary. */
+size_t engine_rank_bytes(const Engine *engine, size_t optimizer_slots);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * session.c: see session.h. */
+#include "trainer/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comm/log.h"
+#include "layers/ops/ops.h"
+#include "layers/ops/random.h"
+
+/* Steps or epochs, the first reached. */
+static uint64_t total_steps(const Config *config, size_t batches) {
+    uint64_t total = UINT64_MAX;
+    if (config->train.steps != KEY_NULL_SIZE) total = config->train.steps;
+    if (config->train.epochs != KEY_NULL_SIZE) {
+        uint64_t by_epochs = 0;
+        if (__builtin_mul_overflow((uint64_t)config->train.epochs, (uint64_t)batches, &by_epochs)) by_epochs = UINT64_MAX;
+        if (by_epochs < total) total = by_epochs;
+    }
+    return total;
+}
+
+Status session_open_data(const Config *config, const Vocabulary *vocabulary, const Vocabulary *target_vocabulary, size_t classes,
+                         Data **out) {
+    const DataSection *d = &config->data;
+    DataConfig c = {.kind = (DataKind)d->kind, .path = d->path.item, .paths = d->path.count, .tokenizer = (TokenizerKind)d->tokenizer,
+                    .seq_len = d->seq_len, .validation = d->validation_path ? 0 : d->validation, .validation_path = d->validation_path,
+                    .vocabulary = vocabulary, .target_vocabulary = target_vocabulary, .num_classes = classes};
+    return data_open(&c, out);
+}
+
+/* Different programs or configs on different nodes would give different bits, or no end. */
+static Status same_everywhere(Comm *comm, const char *config_text) {
+    char *text = NULL;
+    if (asprintf(&text, "%s\n%s\n%s", LOCKSTEP_VERSION, ops_isa(), config_text) < 0)
+        return status_fail(ERR_INTERNAL, "memory: no room for the config's text");
+    uint64_t mine = random_name(text), *all = calloc(comm_size(comm), sizeof *all);
+    free(text);
+    if (!all) return status_fail(ERR_INTERNAL, "memory: no room for a digest per rank");
+    comm_exchange(comm, &mine, sizeof mine, all);
+    size_t other = 0;
+    while (other < comm_size(comm) && all[other] == all[0]) other++;
+    free(all);
+    if (other == comm_size(comm)) return OK;
+    return status_fail(ERR_USAGE, "ranks 0 and %zu differ in program, kernels or config; start the same program with the same files on all "
+                                  "nodes (LOCKSTEP_ISA=avx2 makes kernels equal on unlike machines)", other);
+}
+
+Status session_open(Comm *comm, const Config *config, Session *out) {
+    *out = (Session){.comm = comm, .config = config, .config_text = config_print(config, true)};
+    Status status = out->config_text ? OK : status_fail(ERR_INTERNAL, "config: could not be printed");
+    TRY(comm_agree(comm, status));
+    TRY(same_everywhere(comm, out->config_text));
+    return comm_agree(comm, session_open_data(config, NULL, NULL, 0, &out->data));
+}
+
+static Status make_steps(Session *s) {
+    const Config *c = s->config;
+    size_t first, count;
+    reduce_owned(s->engine->reduce, &first, &count);
+    TRY(optimizer_create(&c->optimizer, count, &s->optimizer));
+    TRY(loader_create(s->engine, s->data, SPLIT_TRAIN, c->data.shuffle, &s->loader));
+    s->total = total_steps(c, loader_batches(s->loader));
+    uint64_t planned = c->schedule.steps != KEY_NULL_SIZE ? c->schedule.steps : s->total;
+    return stepper_create(s->engine, s->optimizer, s->loader, planned, &s->stepper);
+}
+
+Status session_build(Session *s, size_t shards) {
+    const DataInfo *info = data_info(s->data);
+    EngineUse use = {.info = info, .shards = shards, .batch_size = s->config->train.batch_size, .max_length = info->longest, .trains = true};
+    TRY(engine_create(s->comm, s->config, &use, &s->engine));
+    return comm_agree(s->comm, make_steps(s));
+}
+
+Status session_init(Session *s) {
+    const char *path = s->config->run.init_from;
+    if (!path) {
+        engine_init(s->engine);
+        return OK;
+    }
+    CheckpointFile *file = NULL;
+    Status status = comm_rank(s->comm) == 0 ? checkpoint_open_any(path, &file) : OK;
+    status = comm_agree(s->comm, status);
+    if (status == OK) status = engine_load(s->engine, file);
+    if (file) checkpoint_close(&file);
+    if (status != OK) return status_context(status, "run.init_from: %s", path);
+    log_info("initial parameters from %s", path);
+    return OK;
+}
+
+void session_close(Session *s) {
+    stepper_destroy(&s->stepper);
+    loader_destroy(&s->loader);
+    optimizer_destroy(&s->optimizer);
+    engine_destroy(&s->engine);
+    if (s->data) data_close(&s->data);
+    free(s->config_text);
+    *s = (Session){0};
+}

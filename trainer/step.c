@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * step.c: see step.h. */
+#include "trainer/step.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "comm/log.h"
+#include "trainer/groups.h"
+#include "trainer/schedule.h"
+
+/* The status word of a rank: its wishes, its rows, and one result per shard it may own. */
+typedef struct Word {
+    double asked, rows;
+    ShardResult shard[];
+} Word;
+
+struct Stepper {
+    Engine *engine;
+    Optimizer *optimizer;
+    Loader *loader;
+    Groups *groups;
+    uint64_t total;
+    size_t word_bytes;
+    Word *mine;
+    unsigned char *words; /* [ranks][word_bytes] */
+    ShardResult *shards;  /* [shards], in global order */
+    double seconds[PHASES];
+};
+
+double clock_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+Status stepper_create(Engine *engine, Optimizer *optimizer, Loader *loader, uint64_t total, Stepper **out) {
+    *out = NULL;
+    Stepper *s = calloc(1, sizeof *s);
+    if (!s) return status_fail(ERR_USAGE, "memory: no room for the stepper; free some");
+    size_t ranks = comm_size(engine->comm), most = engine->shards / ranks + 1;
+    *s = (Stepper){.engine = engine, .optimizer = optimizer, .loader = loader, .total = total,
+                   .word_bytes = sizeof(Word) + most * sizeof(ShardResult)};
+    s->mine = calloc(1, s->word_bytes);
+    s->words = calloc(ranks, s->word_bytes);
+    s->shards = calloc(engine->shards, sizeof *s->shards);
+    Status status = s->mine && s->words && s->shards
+                        ? groups_create(engine, loader, &s->groups)
+                        : status_fail(ERR_USAGE, "memory: no room for the status words of %zu shards; use fewer", engine->shards);
+    if (status != OK) {
+        stepper_destroy(&s);
+        return status;
+    }
+    *out = s;
+    return OK;
+}
+
+void stepper_destroy(Stepper **stepper) {
+    Stepper *s = *stepper;
+    if (!s) return;
+    groups_destroy(&s->groups);
+    free(s->mine);
+    free(s->words);
+    free(s->shards);
+    free(s);
+    *stepper = NULL;
+}
+
+static void lap(Stepper *s, Phase phase, double *since) {
+    double now = clock_seconds();
+    s->seconds[phase] += now - *since;
+    *since = now;
+}
+
+static void flag_ready(void *context, size_t offset, size_t count) {
+    reduce_ready(((Stepper *)context)->engine->reduce, offset, count);
+}
+
+/* Folds all ranks' words into the result of the step, the same on every rank. */
+static ShardResult gather(Stepper *s, StepResult *r) {
+    const Engine *e = s->engine;
+    size_t ranks = comm_size(e->comm);
+    for (size_t rank = 0; rank < ranks; rank++) {
+        const Word *word = (const void *)(s->words + rank * s->word_bytes);
+        size_t first, end;
+        fold_range(e->shards, ranks, rank, &first, &end);
+        memcpy(s->shards + first, word->shard, (end - first) * sizeof *word->shard);
+        r->asked |= (unsigned)word->asked;
+        r->rows += word->rows;
+    }
+    return engine_fold(e, s->shards);
+}
+
+static Status not_finite(const StepResult *r, uint64_t step, bool gradient) {
+    return status_fail(ERR_DIVERGED, "training diverged (step %llu): the %s is not finite (loss %g); lower optimizer.lr, set "
+                                     "train.clip_norm, or go on from an older checkpoint; the parameters are those before the step",
+                       (unsigned long long)step, gradient ? "gradient" : "loss", r->loss);
+}
+
+/* The one decision of a step, from figures that are the same on all ranks: *scale is what gradients
+ * are multiplied with, 0 for a step without update. */
+static Status decide(const Stepper *s, uint64_t step, const ReduceSum *sum, const ShardResult *total, StepResult *r, double *scale) {
+    const Config *c = s->engine->config;
+    bool mean = c->loss.reduction == REDUCTION_MEAN;
+    r->targets = total->targets;
+    r->loss = mean && total->targets > 0 ? total->loss / total->targets : total->loss;
+    r->accuracy = c->loss.kind == 0 && total->targets > 0 ? total->correct / total->targets : NAN;
+    *scale = 0;
+    if (total->targets == 0) {
+        log_warn("step %llu: the batch has no targets; skipped", (unsigned long long)step);
+        r->loss = NAN;
+        r->skipped = true;
+        return OK;
+    }
+    double unit = mean ? 1 / total->targets : 1;
+    r->grad_norm = sqrt(sum->sum_of_squares) * unit;
+    bool loss_finite = isfinite(r->loss) != 0, finite = sum->finite && isfinite(r->grad_norm);
+    if (!loss_finite || !finite) {
+        if (c->train.on_nonfinite == NONFINITE_STOP) return not_finite(r, step, loss_finite);
+        log_warn("step %llu: %s not finite; skipped (train.on_nonfinite: skip)", (unsigned long long)step, loss_finite ? "gradient" : "loss");
+        r->skipped = true;
+        return OK;
+    }
+    *scale = unit;
+    if (!isnan(c->train.clip_norm) && r->grad_norm > c->train.clip_norm) *scale *= c->train.clip_norm / (r->grad_norm + 1e-6);
+    return OK;
+}
+
+Status stepper_take(Stepper *s, uint64_t step, unsigned ask, StepResult *r) {
+    Engine *e = s->engine;
+    size_t batches = loader_batches(s->loader);
+    *r = (StepResult){.lr = schedule_lr(&e->config->schedule, e->config->optimizer.lr, step, s->total), .grad_norm = NAN};
+    double since = clock_seconds();
+    comm_phase(e->comm, "forward and backward", step);
+    s->mine->asked = ask;
+    s->mine->rows = groups_train(s->groups, (step - 1) / batches, (size_t)((step - 1) % batches), step, flag_ready, s, s->mine->shard);
+    s->seconds[PHASE_DATA] += groups_data_seconds(s->groups);
+    lap(s, PHASE_COMPUTE, &since);
+    s->seconds[PHASE_COMPUTE] -= groups_data_seconds(s->groups);
+
+    comm_phase(e->comm, "reduce", step);
+    ReduceSum sum;
+    reduce_sum(e->reduce, s->mine, s->word_bytes, s->words, &sum);
+    ShardResult total = gather(s, r);
+    double scale;
+    Status status = decide(s, step, &sum, &total, r, &scale);
+    lap(s, PHASE_REDUCE, &since);
+
+    comm_phase(e->comm, "optimizer", step);
+    size_t first, count;
+    const float *gradient = reduce_owned(e->reduce, &first, &count);
+    if (scale != 0) optimizer_update(s->optimizer, step, r->lr, scale, gradient, e->parameters + first);
+    lap(s, PHASE_OPTIMIZER, &since);
+
+    comm_phase(e->comm, "publish", step);
+    reduce_publish(e->reduce);
+    if (scale != 0) engine_pack(e);
+    lap(s, PHASE_PUBLISH, &since);
+    return status;
+}
+
+void stepper_times(Stepper *s, double seconds[PHASES]) {
+    memcpy(seconds, s->seconds, sizeof s->seconds);
+    memset(s->seconds, 0, sizeof s->seconds);
+}
