@@ -137,9 +137,8 @@ void *pages_alloc(size_t bytes) {
     size_t mapped = mapped_bytes(bytes);
     if (mapped == SIZE_MAX) return NULL;
     if (mapped >= HUGE_PAGE && mapped > memory_available()) return NULL;
-    void *pages = mapped >= HUGE_PAGE
-                      ? map_huge(mapped)
-                      : mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *pages = mapped >= HUGE_PAGE ? map_huge(mapped)
+                                      : mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return pages == MAP_FAILED ? NULL : pages;
 }
 
@@ -215,16 +214,18 @@ Status arena_commit(Arena *arena) {
                            arena->name, ALIGNMENT);
     }
     if (arena->bytes == SIZE_MAX) {
-        return status_fail(ERR_USAGE, "memory for %s: the size does not fit an address; make the model or the batch smaller",
+        return status_fail(ERR_USAGE,
+                           "memory for %s: the size does not fit an address; make the model or the batch smaller",
                            arena->name);
     }
     if (arena->bytes > 0) arena->pages = pages_alloc(arena->bytes);
     arena->pages_bytes = arena->bytes;
     if (arena->short_of_records || (arena->bytes > 0 && !arena->pages)) {
-        return status_fail(ERR_USAGE,
-                           "memory for %s: %.1f MiB needed, %.1f MiB available; make the model or the batch smaller, or "
-                           "lower train.shards_at_once",
-                           arena->name, (double)arena->bytes / 1048576.0, (double)memory_available() / 1048576.0);
+        return status_fail(
+            ERR_USAGE,
+            "memory for %s: %.1f MiB needed, %.1f MiB available; make the model or the batch smaller, or "
+            "lower train.shards_at_once",
+            arena->name, (double)arena->bytes / 1048576.0, (double)memory_available() / 1048576.0);
     }
     for (size_t i = 0; i < arena->count; i++) {
         const Booking *b = &arena->booking[i];

@@ -28,7 +28,8 @@ static size_t announced_ranks(void) {
 }
 
 static size_t announced_rank(void) {
-    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID", "MPI_LOCALRANKID"};
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID",
+                                        "MPI_LOCALRANKID"};
     size_t rank;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (threads_environment(names[i], &rank)) return rank;
@@ -66,14 +67,20 @@ static Status start_transport(Comm *comm) {
     log_speak(comm->rank == 0);
 #ifdef LOCKSTEP_HAVE_MPI
     if (!getenv("OMPI_COMM_WORLD_SIZE") && getenv("SLURM_STEP_NUM_TASKS")) {
-        return status_fail(ERR_USAGE, "ranks (Slurm step): %zu tasks were started but MPI sees one; start them with "
-                                      "`srun --mpi=pmix`, or with mpirun inside the allocation", announced);
+        return status_fail(ERR_USAGE,
+                           "ranks (Slurm step): %zu tasks were started but MPI sees one; start them with "
+                           "`srun --mpi=pmix`, or with mpirun inside the allocation",
+                           announced);
     }
-    return status_fail(ERR_USAGE, "ranks (launcher): %zu were started but MPI (%s) sees one; start them with the launcher of "
-                                  "that library", announced, comm_library());
+    return status_fail(ERR_USAGE,
+                       "ranks (launcher): %zu were started but MPI (%s) sees one; start them with the launcher of "
+                       "that library",
+                       announced, comm_library());
 #else
-    return status_fail(ERR_USAGE, "ranks (launcher): %zu were started but this lockstep was built without MPI; build it with "
-                                  "-DLOCKSTEP_MPI=ON or start it without a launcher", announced);
+    return status_fail(ERR_USAGE,
+                       "ranks (launcher): %zu were started but this lockstep was built without MPI; build it with "
+                       "-DLOCKSTEP_MPI=ON or start it without a launcher",
+                       announced);
 #endif
 }
 
@@ -360,7 +367,9 @@ Status comm_agree(Comm *comm, Status mine) {
     comm_broadcast(comm, lowest, message, first.length);
     if (failing == comm->size) status_fail((Status)first.status, "%s", message);
     else if (failing == 1) status_fail((Status)first.status, "%s [rank %zu]", message, lowest);
-    else status_fail((Status)first.status, "%s [rank %zu and %zu more of %zu]", message, lowest, failing - 1, comm->size);
+    else
+        status_fail((Status)first.status, "%s [rank %zu and %zu more of %zu]", message, lowest, failing - 1,
+                    comm->size);
     free(message);
     return (Status)first.status;
 }

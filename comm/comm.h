@@ -30,7 +30,7 @@ void comm_abort(Comm *comm, Status code) __attribute__((noreturn));
 /* Local. */
 size_t comm_rank(const Comm *comm);
 size_t comm_size(const Comm *comm);
-size_t comm_node(const Comm *comm);      /* index of my node, 0 ... comm_nodes - 1 */
+size_t comm_node(const Comm *comm); /* index of my node, 0 ... comm_nodes - 1 */
 size_t comm_nodes(const Comm *comm);
 size_t comm_node_rank(const Comm *comm); /* my index among the ranks of my node */
 size_t comm_node_size(const Comm *comm);

@@ -70,7 +70,8 @@ static void limit_by_quota(size_t *cores) {
         *path++ = '\0';
         if (strcmp(path, "/") == 0) path[0] = '\0';
         bool unified = controllers[0] == '\0';
-        bool processor = strcmp(controllers, "cpu") == 0 || strncmp(controllers, "cpu,", 4) == 0 || strstr(controllers, ",cpu");
+        bool processor =
+            strcmp(controllers, "cpu") == 0 || strncmp(controllers, "cpu,", 4) == 0 || strstr(controllers, ",cpu");
         if (unified || processor) limit_by_group(unified, path, cores);
     }
     fclose(file);

@@ -184,7 +184,8 @@ Status comm_share(Comm *comm, size_t bytes, const char *what, void **out) {
     size_t rounded = bytes > SIZE_MAX / 2 ? SIZE_MAX / 2 / page * page : (bytes + page - 1) / page * page;
     if (rounded == 0) rounded = page;
     if (!share_block(comm, exchange_offers, rounded, why, &block)) {
-        return status_fail(ERR_USAGE, "node memory for %s: %s; make the model smaller or use fewer ranks per node", what, why);
+        return status_fail(ERR_USAGE, "node memory for %s: %s; make the model smaller or use fewer ranks per node",
+                           what, why);
     }
     *out = block->pages;
     return OK;
@@ -207,7 +208,8 @@ static bool open_board(Comm *comm, char why[static 160]) {
     size_t blobs = comm->node_size * 2 * comm->piece;
     size_t result = comm->nodes > 1 ? comm->size * comm->piece : 0;
     SharedBlock *block;
-    if (!share_block(comm, gather_at_start, slots + blobs + result + 2 * (size_t)BROADCAST_PIECE, why, &block)) return false;
+    if (!share_block(comm, gather_at_start, slots + blobs + result + 2 * (size_t)BROADCAST_PIECE, why, &block))
+        return false;
     comm->board = block->pages;
     comm->blobs = (unsigned char *)block->pages + slots;
     comm->result = comm->blobs + blobs;
@@ -231,20 +233,22 @@ Status node_start(Comm *comm) {
     for (size_t r = 0; r < count; r++) hosts += lowest[r] == r;
     Status status = form_nodes(comm, lowest, limit);
     if (status == OK && comm->nodes > hosts) {
-        log_info("LOCKSTEP_SHARE: %zu nodes on %zu host%s, each with its own copy of the parameters", comm->nodes, hosts,
-                 hosts == 1 ? "" : "s");
+        log_info("LOCKSTEP_SHARE: %zu nodes on %zu host%s, each with its own copy of the parameters", comm->nodes,
+                 hosts, hosts == 1 ? "" : "s");
     }
     char why[160];
     if (status == OK && !open_board(comm, why)) {
         log_warn("memory of a node cannot be shared (%s): each rank keeps its own copy of the parameters", why);
         status = form_nodes(comm, lowest, 1);
-        if (status == OK && !open_board(comm, why)) status = status_fail(ERR_USAGE, "memory for the status board: %s", why);
+        if (status == OK && !open_board(comm, why))
+            status = status_fail(ERR_USAGE, "memory for the status board: %s", why);
     }
     free(lowest);
     if (status != OK) return status;
     comm->requests = calloc(2 * comm->nodes, sizeof *comm->requests);
     comm->scratch = calloc(comm->size, 1);
-    if (!comm->requests || !comm->scratch) return status_fail(ERR_USAGE, "memory for %zu nodes: not available", comm->nodes);
+    if (!comm->requests || !comm->scratch)
+        return status_fail(ERR_USAGE, "memory for %zu nodes: not available", comm->nodes);
     Slot *mine = &comm->board->slot[comm->node_rank];
     atomic_store(&mine->waiting_for, -1);
     atomic_store(&mine->heartbeat, wait_clock());

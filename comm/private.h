@@ -14,9 +14,9 @@
 #include "comm/transport.h"
 
 enum {
-    LINE = 128,             /* keeps what two ranks write out of each other's cache lines, pairs of lines included */
-    MASK_WORDS = 64,        /* processors 0 ... 4095 */
-    PHASE_WORDS = 4,        /* 31 characters */
+    LINE = 128,      /* keeps what two ranks write out of each other's cache lines, pairs of lines included */
+    MASK_WORDS = 64, /* processors 0 ... 4095 */
+    PHASE_WORDS = 4, /* 31 characters */
     BROADCAST_PIECE = 1 << 17
 };
 
@@ -24,18 +24,18 @@ enum {
 typedef struct Peer {
     char host[64];
     int64_t pid;
-    uint64_t born;          /* the kernel's start time of the process: tells a reused pid */
-    uint64_t machine;       /* equal where pids mean the same processes */
-    uint64_t share;         /* LOCKSTEP_SHARE: ranks per node at most */
-    uint64_t cores;         /* cores in the rank's binding */
-    uint64_t host_cores;    /* cores of the host that the job may use */
-    uint64_t threads;       /* OMP_NUM_THREADS, 0 if unset */
+    uint64_t born;             /* the kernel's start time of the process: tells a reused pid */
+    uint64_t machine;          /* equal where pids mean the same processes */
+    uint64_t share;            /* LOCKSTEP_SHARE: ranks per node at most */
+    uint64_t cores;            /* cores in the rank's binding */
+    uint64_t host_cores;       /* cores of the host that the job may use */
+    uint64_t threads;          /* OMP_NUM_THREADS, 0 if unset */
     uint64_t mask[MASK_WORDS]; /* processors of the binding */
 } Peer;
 
 /* A rank's line on the status board, written by the rank alone. */
 typedef struct Slot {
-    _Alignas(LINE) _Atomic uint64_t arrived; /* the last operation of the node that it has entered */
+    _Alignas(LINE) _Atomic uint64_t arrived;   /* the last operation of the node that it has entered */
     _Alignas(LINE) _Atomic uint64_t heartbeat; /* monotonic ns */
     _Atomic uint64_t step;
     _Atomic uint64_t phase[PHASE_WORDS];
@@ -46,8 +46,8 @@ typedef struct Slot {
 /* The first thing in node memory. After it come the blobs of an exchange, its result and the pieces of
  * a broadcast. */
 typedef struct Board {
-    _Alignas(LINE) _Atomic uint32_t claimed;   /* somebody reports the lost rank */
-    _Alignas(LINE) _Atomic uint64_t released;  /* the last exchange whose result stands in node memory */
+    _Alignas(LINE) _Atomic uint32_t claimed;  /* somebody reports the lost rank */
+    _Alignas(LINE) _Atomic uint64_t released; /* the last exchange whose result stands in node memory */
     _Alignas(LINE) Slot slot[];
 } Board;
 
@@ -76,7 +76,7 @@ struct Comm {
     size_t *position;   /* [size] where a rank stands in order */
     Peer *peers;        /* [size] */
     size_t threads;
-    bool crowded;       /* more threads than cores here: give the core away while waiting */
+    bool crowded; /* more threads than cores here: give the core away while waiting */
 
     Board *board;
     unsigned char *blobs;     /* [node_size][2][piece] */
@@ -93,7 +93,7 @@ struct Comm {
     uint64_t step;
     uint64_t timeout_ns;
     uint64_t quiet_until; /* reports nobody before */
-    size_t next_suspect; /* whose process is looked at more closely next */
+    size_t next_suspect;  /* whose process is looked at more closely next */
 };
 
 /* ---- wait.c ---------------------------------------------------------------------------------------- */
@@ -113,7 +113,7 @@ void wait_request(Comm *comm, Request *request, size_t other);
 void wait_lost(Comm *comm, size_t rank, const char *why) __attribute__((noreturn));
 
 uint64_t wait_clock(void);
-uint64_t wait_timeout(void); /* LOCKSTEP_TIMEOUT in ns */
+uint64_t wait_timeout(void);  /* LOCKSTEP_TIMEOUT in ns */
 void wait_identify(Peer *me); /* host, pid, born, machine */
 /* While MPI itself waits: ends the process with ERR_LOST after the timeout. */
 void wait_guard(const char *what, uint64_t timeout_ns);

@@ -71,14 +71,17 @@ static Status share_gradients(Reduce *r) {
     const Comm *comm = r->comm;
     size_t flags, blocks, stride, total, skew = 576;
     size_t finals = comm->node_size * sizeof *r->finals;
-    bool fits = size_multiply3(comm->node_size, r->chunks, sizeof *r->flags, &flags) && size_multiply(r->count, 4, &stride) &&
-                stride < SIZE_MAX / 4;
-    if (!fits) return status_fail(ERR_USAGE, "gradients: %zu elements do not fit an address; make the model smaller", r->count);
+    bool fits = size_multiply3(comm->node_size, r->chunks, sizeof *r->flags, &flags) &&
+                size_multiply(r->count, 4, &stride) && stride < SIZE_MAX / 4;
+    if (!fits)
+        return status_fail(ERR_USAGE, "gradients: %zu elements do not fit an address; make the model smaller",
+                           r->count);
     stride = (stride + 4095) / 4096 * 4096 + skew;
     size_t squares = (r->chunks * sizeof *r->squares + 127) / 128 * 128;
     flags = (flags + 127) / 128 * 128;
     if (!size_multiply(blocks_of_node(r), stride, &blocks) || blocks > SIZE_MAX / 2) {
-        return status_fail(ERR_USAGE, "gradients: %zu blocks of %zu elements do not fit an address; make the model smaller",
+        return status_fail(ERR_USAGE,
+                           "gradients: %zu blocks of %zu elements do not fit an address; make the model smaller",
                            blocks_of_node(r), r->count);
     }
     total = finals + flags + squares + blocks;
@@ -130,8 +133,10 @@ static Status plan(Reduce *r) {
 Status reduce_create(Comm *comm, float *params, size_t count, size_t shards, Reduce **out) {
     *out = NULL;
     if (shards < comm->size) {
-        return status_fail(ERR_USAGE, "train.shards (%zu): fewer shards than ranks (%zu); start %zu ranks or fewer, or set "
-                                      "train.shards=%zu or more", shards, comm->size, shards, comm->size);
+        return status_fail(ERR_USAGE,
+                           "train.shards (%zu): fewer shards than ranks (%zu); start %zu ranks or fewer, or set "
+                           "train.shards=%zu or more",
+                           shards, comm->size, shards, comm->size);
     }
     Reduce *r = calloc(1, sizeof *r);
     TRY(comm_agree(comm, r ? OK : status_fail(ERR_USAGE, "memory for the reduction: not available")));

@@ -220,7 +220,8 @@ static bool plan_buffer(Reduce *r) {
         node_segments(r, n, segments);
         for (size_t s = 0; s < count; s++, input++) {
             float *data = wire->buffer + (input - r->first_block[r->comm->node_size]) * slice;
-            r->own_inputs[input] = (TreeInput){.node = segments[s], .data = data, .origin = r->first_chunk * REDUCE_CHUNK};
+            r->own_inputs[input] =
+                (TreeInput){.node = segments[s], .data = data, .origin = r->first_chunk * REDUCE_CHUNK};
         }
         free(segments);
     }
@@ -229,7 +230,8 @@ static bool plan_buffer(Reduce *r) {
 
 Status wire_create(Reduce *r) {
     if (r->comm->nodes == 1) return OK;
-    static const char short_of[] = "memory for messages between nodes: not available; make the model smaller or use more nodes";
+    static const char short_of[] =
+        "memory for messages between nodes: not available; make the model smaller or use more nodes";
     r->wire = calloc(1, sizeof *r->wire);
     if (!r->wire || !plan_groups(r) || !plan_buffer(r)) return status_fail(ERR_USAGE, short_of);
     plan_sends(r);

@@ -11,15 +11,15 @@
 
 typedef enum Status {
     OK = 0,
-    ERR_USAGE = 2,       /* usage, config, sizes, ranks that do not fit */
-    ERR_DATA = 3,        /* data missing, unreadable, empty, too short, bad values */
-    ERR_CHECKPOINT = 4,  /* checkpoint or init_from missing, damaged, foreign, mismatched */
-    ERR_DIVERGED = 5,    /* non-finite loss or gradient */
-    ERR_INTERNAL = 70,   /* a defect of ours */
-    ERR_LOST = 71,       /* a rank hung or was lost */
-    ERR_REPLICAS = 72,   /* replicas differ */
-    ERR_WRITE = 74,      /* writing failed */
-    STOPPED = 75         /* stopped early by a signal or the time limit; not a failure: resume */
+    ERR_USAGE = 2,      /* usage, config, sizes, ranks that do not fit */
+    ERR_DATA = 3,       /* data missing, unreadable, empty, too short, bad values */
+    ERR_CHECKPOINT = 4, /* checkpoint or init_from missing, damaged, foreign, mismatched */
+    ERR_DIVERGED = 5,   /* non-finite loss or gradient */
+    ERR_INTERNAL = 70,  /* a defect of ours */
+    ERR_LOST = 71,      /* a rank hung or was lost */
+    ERR_REPLICAS = 72,  /* replicas differ */
+    ERR_WRITE = 74,     /* writing failed */
+    STOPPED = 75        /* stopped early by a signal or the time limit; not a failure: resume */
 } Status;
 
 #define MUST_CHECK __attribute__((warn_unused_result))
@@ -35,10 +35,10 @@ Status status_context(Status code, const char *format, ...) PRINTF_LIKE(2, 3);
 const char *status_message(void);
 
 /* Passes a failure up. */
-#define TRY(call)                                                                                  \
-    do {                                                                                           \
-        Status try_status_ = (call);                                                               \
-        if (try_status_ != OK) return try_status_;                                                 \
+#define TRY(call)                                                                                                      \
+    do {                                                                                                               \
+        Status try_status_ = (call);                                                                                   \
+        if (try_status_ != OK) return try_status_;                                                                     \
     } while (0)
 
 #endif

@@ -126,7 +126,8 @@ static size_t ranks_beside(const Comm *comm, size_t r) {
 /* How to get ranks with so many cores each. */
 static void remedy(const Comm *comm, size_t cores, char *text, size_t bytes) {
     if (getenv("OMPI_COMM_WORLD_SIZE")) {
-        snprintf(text, bytes, "start with `mpirun --map-by slot:PE=%zu -n %zu ...` or `mpirun --bind-to none -n %zu ...`", cores,
+        snprintf(text, bytes,
+                 "start with `mpirun --map-by slot:PE=%zu -n %zu ...` or `mpirun --bind-to none -n %zu ...`", cores,
                  comm->size, comm->size);
     } else if (getenv("SLURM_STEP_ID")) {
         snprintf(text, bytes, "start with `srun --cpus-per-task=%zu ...`", cores);
@@ -147,8 +148,8 @@ static bool warn_threads(const Comm *comm, size_t r) {
     size_t threads = threads_of(comm, r), ranks = ranks_beside(comm, r), fair = fair_cores(comm, r);
     char text[160];
     if (peer->threads > 1 && threads > fair) {
-        log_warn("threads (host %s): OMP_NUM_THREADS=%zu with %zu rank%s on %zu cores; set OMP_NUM_THREADS=%zu", peer->host,
-                 threads, ranks, ranks == 1 ? "" : "s", (size_t)peer->host_cores, fair);
+        log_warn("threads (host %s): OMP_NUM_THREADS=%zu with %zu rank%s on %zu cores; set OMP_NUM_THREADS=%zu",
+                 peer->host, threads, ranks, ranks == 1 ? "" : "s", (size_t)peer->host_cores, fair);
         return true;
     }
     if (threads <= peer->cores) return false;
@@ -172,8 +173,8 @@ static void warn_idle(const Comm *comm) {
     if (2 * used >= cores) return;
     char text[160];
     remedy(comm, fair_cores(comm, 0), text, sizeof text);
-    log_warn("binding (host %s): %zu of %zu cores lie idle because the launcher bound the ranks to the others; %s", first->host,
-             cores - used, cores, text);
+    log_warn("binding (host %s): %zu of %zu cores lie idle because the launcher bound the ranks to the others; %s",
+             first->host, cores - used, cores, text);
 }
 
 static void warn(const Comm *comm) {

@@ -9,8 +9,8 @@
 #include <string.h>
 
 enum {
-    STRETCH = 1024,  /* floats */
-    MAX_DEPTH = 34,  /* temporaries: one per level of a tree over 2^32 leaves */
+    STRETCH = 1024, /* floats */
+    MAX_DEPTH = 34, /* temporaries: one per level of a tree over 2^32 leaves */
     LANES = 16
 };
 

@@ -20,7 +20,7 @@
 #include "comm/private.h"
 
 enum {
-    SPINS = 4000,       /* about 100 us of pauses */
+    SPINS = 4000, /* about 100 us of pauses */
     SPINS_CROWDED = 50
 };
 static const uint64_t millisecond = 1000000;
@@ -145,7 +145,8 @@ static void alarm_in(uint64_t ns, void (*handler)(int)) {
 
 void wait_guard(const char *what, uint64_t timeout_ns) {
     snprintf(guard_line, sizeof guard_line,
-             "lockstep: error: %s took longer than %llu s (LOCKSTEP_TIMEOUT); a rank was lost, start the same command again\n",
+             "lockstep: error: %s took longer than %llu s (LOCKSTEP_TIMEOUT); a rank was lost, start the same command "
+             "again\n",
              what, (unsigned long long)(timeout_ns / second));
     alarm_in(timeout_ns, guard_expired);
 }
@@ -171,10 +172,11 @@ static void print_lost(const Comm *comm, size_t rank, const char *why) {
         snprintf(waiter, sizeof waiter, " (as seen by rank %zu)", comm->rank);
     }
     phase[sizeof phase - 1] = '\0';
-    int length = snprintf(line, sizeof line,
-                          "lockstep: error: rank %zu (host %s, pid %lld) was lost in phase %s at step %llu%s: %s; start the "
-                          "same command again to resume\n",
-                          rank, peer->host, (long long)peer->pid, phase, (unsigned long long)step, waiter, why);
+    int length =
+        snprintf(line, sizeof line,
+                 "lockstep: error: rank %zu (host %s, pid %lld) was lost in phase %s at step %llu%s: %s; start the "
+                 "same command again to resume\n",
+                 rank, peer->host, (long long)peer->pid, phase, (unsigned long long)step, waiter, why);
     ssize_t written = write(STDERR_FILENO, line, length < (int)sizeof line ? (size_t)length : sizeof line - 1);
     (void)written;
 }

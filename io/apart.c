@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
  * apart.c: fork, work, and a shared page for what came of it. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* memfd_create */
-#endif
 #include "io/apart.h"
 
 #include <errno.h>
@@ -18,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PROGRESS_SECONDS = 10, MESSAGE_BYTES = 16384, PATH_BYTES = 4096 };
+enum { PROGRESS_SECONDS = 3, BYTES_PER_SECOND = 8 << 20, MESSAGE_BYTES = 16384, PATH_BYTES = 4096 };
 
 typedef struct Outcome {
     bool done;
@@ -28,13 +25,13 @@ typedef struct Outcome {
 
 static Outcome *mine; /* in the child */
 
-void apart_progress(const char *path) {
+void apart_progress(const char *path, size_t bytes) {
     if (!mine) return;
     if (path) snprintf(mine->path, sizeof mine->path, "%s", path);
     struct rusage used;
     struct rlimit limit;
     if (getrusage(RUSAGE_SELF, &used) != 0 || getrlimit(RLIMIT_CPU, &limit) != 0) return;
-    rlim_t seconds = (rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + 1 + PROGRESS_SECONDS;
+    rlim_t seconds = (rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + PROGRESS_SECONDS + bytes / BYTES_PER_SECOND;
     limit.rlim_cur = seconds < limit.rlim_max ? seconds : limit.rlim_max;
     setrlimit(RLIMIT_CPU, &limit);
 }
@@ -55,7 +52,7 @@ static void go_quiet(void) {
 static __attribute__((noreturn)) void child(Outcome *outcome, ApartWork work, void *context, int result) {
     go_quiet();
     mine = outcome;
-    apart_progress(NULL);
+    apart_progress(NULL, 0);
     outcome->status = work(context, result);
     if (outcome->status != OK) snprintf(outcome->message, sizeof outcome->message, "%s", status_message());
     outcome->done = true;

@@ -6,6 +6,8 @@
 #ifndef LOCKSTEP_IO_APART_H
 #define LOCKSTEP_IO_APART_H
 
+#include <stddef.h>
+
 #include "comm/status.h"
 
 /* In the child: leaves its result in `result`, a file in memory. It must not touch stdio. */
@@ -16,8 +18,9 @@ typedef Status (*ApartWork)(void *context, int result);
  * Local. */
 MUST_CHECK Status apart_run(ApartWork work, void *context, int *result);
 
-/* Tells in the child that the work goes on, with this file (NULL: the same). Between two calls it may
- * use ten seconds of processor time; waiting for the disk does not count. */
-void apart_progress(const char *path);
+/* Tells in the child that the work goes on, with this file (NULL: the same), and that `bytes` come next.
+ * For them it may use three seconds of processor time and one for each 8 MiB, which is generous;
+ * waiting for the disk does not count. */
+void apart_progress(const char *path, size_t bytes);
 
 #endif

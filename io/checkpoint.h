@@ -6,7 +6,9 @@
  *
  *   /model/<name>  /optimizer/<slot>/<name>   float32, PyTorch's names and shapes
  *   /vocabulary  /target_vocabulary           entry i is id i: texts of variable length, UTF-8, or uint8;
- *                                             attribute tokenizer = "char" | "byte"
+ *                                             attribute tokenizer = "char" | "byte" | "word"
+ *   /scaling                                  csv: the group of name [n] texts, shift [n] and scale [n] float64;
+ *                                             attribute kind = "standard" | "minmax"
  *   /config                                   one text of variable length, UTF-8
  *   root attributes: format = "lockstep-checkpoint", format_version = 1, program_version, step, epoch, seed,
  *   shards, data_digest, state_digest, created, best_loss, best_step, evaluations_since_best, finished,
@@ -25,6 +27,7 @@
 #include <stdint.h>
 
 #include "comm/status.h"
+#include "io/scaling.h"
 #include "io/vocabulary.h"
 
 enum { CHECKPOINT_FORMAT_VERSION = 1 };
@@ -35,7 +38,7 @@ typedef struct NamedArray {
     const float *data;
 } NamedArray;
 
-/* What is not arrays. Strings and the vocabularies are borrowed for a write and owned by the
+/* What is not arrays. Strings, vocabularies and scaling are borrowed for a write and owned by the
  * CheckpointFile after a read. */
 typedef struct CheckpointMeta {
     uint64_t step, epoch, seed, shards;
@@ -48,6 +51,7 @@ typedef struct CheckpointMeta {
     const char *optimizer;     /* "adam" */
     const char *config;        /* the effective config, YAML */
     const Vocabulary *vocabulary, *target_vocabulary; /* NULL: none */
+    const Scaling *scaling;                           /* NULL: none */
     char state_digest[33];     /* hex; filled by write and read */
     char created[32];          /* ISO 8601 UTC; filled by write and read */
     char program_version[32];

@@ -29,6 +29,7 @@ struct CheckpointFile {
     ArrayPlace *place; /* [arrays] */
     size_t arrays, room;
     Vocabulary *vocabulary, *target_vocabulary;
+    Scaling *scaling;
     char *config, *optimizer;
 };
 
@@ -56,6 +57,14 @@ MUST_CHECK Status checkpoint_check_storage(const CheckpointFile *file, hid_t set
 
 /* Of a native file: the attributes, the objects at the root, /config and the vocabularies, into the meta. */
 MUST_CHECK Status checkpoint_inspect_meta(CheckpointFile *file);
+
+/* The group /scaling. */
+MUST_CHECK Status checkpoint_inspect_scaling(const CheckpointFile *file, Scaling **out);
+
+/* The texts of a list of texts; token and text have room for `size`. A text without bytes is read as "". What
+ * token points at is the caller's: H5free_memory. */
+MUST_CHECK Status checkpoint_read_texts(const CheckpointFile *file, hid_t set, const char *name, char **token, const char **text,
+                                        size_t size);
 
 /* The data sets of /model and, of a native file, /optimizer, into array and place, in name order. */
 MUST_CHECK Status checkpoint_inspect_arrays(CheckpointFile *file);

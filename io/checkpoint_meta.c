@@ -77,9 +77,8 @@ static Status inspect_config(CheckpointFile *file) {
     return status;
 }
 
-/* The texts of a vocabulary, then a Vocabulary. A text without bytes is read as NULL. */
-static Status read_tokens(const CheckpointFile *file, hid_t set, const char *name, size_t size, char **token, const char **text,
-                          Vocabulary **out) {
+Status checkpoint_read_texts(const CheckpointFile *file, hid_t set, const char *name, char **token, const char **text,
+                             size_t size) {
     hsize_t bytes;
     H5_SCOPED type = h5_text_type();
     H5_SCOPED space = H5Dget_space(set);
@@ -88,15 +87,17 @@ static Status read_tokens(const CheckpointFile *file, hid_t set, const char *nam
         return checkpoint_refuse(file, "/%s has texts that overflow the file", name);
     if (H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, token) < 0) return checkpoint_refuse(file, "/%s cannot be read", name);
     for (size_t i = 0; i < size; i++) text[i] = token[i] == NULL ? "" : token[i];
-    if (vocabulary_from_tokens(TOKENIZER_CHAR, text, size, out) == OK) return OK;
-    return status_context(ERR_CHECKPOINT, "checkpoint refused (%s): /%s", file->path, name);
+    return OK;
 }
 
-static Status inspect_tokens(const CheckpointFile *file, hid_t set, const char *name, size_t size, Vocabulary **out) {
+static Status inspect_tokens(const CheckpointFile *file, hid_t set, const char *name, TokenizerKind tokenizer, size_t size,
+                             Vocabulary **out) {
     char **token = calloc(size + 1, sizeof *token);
     const char **text = calloc(size + 1, sizeof *text);
     Status status = token == NULL || text == NULL ? status_fail(ERR_USAGE, "no memory for the vocabulary of %s", file->path)
-                                                  : read_tokens(file, set, name, size, token, text, out);
+                                                  : checkpoint_read_texts(file, set, name, token, text, size);
+    if (status == OK && vocabulary_from_tokens(tokenizer, text, size, out) != OK)
+        status = status_context(ERR_CHECKPOINT, "checkpoint refused (%s): /%s", file->path, name);
     for (size_t i = 0; i < size && token != NULL; i++)
         if (token[i] != NULL) H5free_memory(token[i]);
     free(text);
@@ -115,16 +116,16 @@ static Status inspect_vocabulary_set(const CheckpointFile *file, hid_t set, cons
         return checkpoint_refuse(file, "/%s is not a list of tokens", name);
     if (size > file->bytes) return checkpoint_refuse(file, "/%s declares %llu tokens, more than the file holds", name, (unsigned long long)size);
     if (!h5_get_text(set, "tokenizer", &tokenizer)) return checkpoint_refuse(file, "/%s has no attribute 'tokenizer'", name);
-    bool byte = strcmp(tokenizer, "byte") == 0, character = strcmp(tokenizer, "char") == 0;
+    bool byte = strcmp(tokenizer, "byte") == 0, word = strcmp(tokenizer, "word") == 0, texts = word || strcmp(tokenizer, "char") == 0;
     free(tokenizer);
     if (byte && H5Tequal(type, H5T_STD_U8LE) > 0) {
         if (vocabulary_from_tokens(TOKENIZER_BYTE, NULL, (size_t)size, out) == OK) return OK;
         return status_context(ERR_CHECKPOINT, "checkpoint refused (%s): /%s", file->path, name);
     }
-    if (!character || H5Tis_variable_str(type) <= 0) return checkpoint_refuse(file, "/%s is not a list of tokens", name);
+    if (!texts || H5Tis_variable_str(type) <= 0) return checkpoint_refuse(file, "/%s is not a list of tokens", name);
     if (size > file->bytes / REFERENCE)
         return checkpoint_refuse(file, "/%s declares %llu tokens, more than the file holds", name, (unsigned long long)size);
-    return inspect_tokens(file, set, name, (size_t)size, out);
+    return inspect_tokens(file, set, name, word ? TOKENIZER_WORD : TOKENIZER_CHAR, (size_t)size, out);
 }
 
 static Status inspect_vocabulary(const CheckpointFile *file, const char *name, Vocabulary **out) {
@@ -145,11 +146,13 @@ static Status inspect_root(CheckpointFile *file, const Names *names) {
         else if (strcmp(name, "config") == 0) config = true;
         else if (strcmp(name, "vocabulary") == 0) TRY(inspect_vocabulary(file, name, &file->vocabulary));
         else if (strcmp(name, "target_vocabulary") == 0) TRY(inspect_vocabulary(file, name, &file->target_vocabulary));
+        else if (strcmp(name, "scaling") == 0) TRY(checkpoint_inspect_scaling(file, &file->scaling));
         else known = false;
         if (!known) return checkpoint_refuse(file, "/%s does not belong in a checkpoint", name);
     }
     file->meta.vocabulary = file->vocabulary;
     file->meta.target_vocabulary = file->target_vocabulary;
+    file->meta.scaling = file->scaling;
     const char *missing = !model ? "model" : !optimizer ? "optimizer" : !config ? "config" : NULL;
     if (missing != NULL) return checkpoint_refuse(file, "/%s is missing", missing);
     return inspect_config(file);

@@ -212,6 +212,7 @@ void checkpoint_close(CheckpointFile **out) {
     free(file->place);
     vocabulary_destroy(&file->vocabulary);
     vocabulary_destroy(&file->target_vocabulary);
+    scaling_destroy(&file->scaling);
     free(file->config);
     free(file->optimizer);
     free(file->path);

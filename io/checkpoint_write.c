@@ -108,15 +108,28 @@ static Status put_vocabulary(const Image *image, const char *name, const Vocabul
     if (vocabulary == NULL) return OK;
     hsize_t size = vocabulary->size;
     H5_SCOPED space = H5Screate_simple(1, &size, NULL);
-    if (vocabulary->tokenizer == TOKENIZER_CHAR) {
+    if (vocabulary->tokenizer != TOKENIZER_BYTE) {
         H5_SCOPED type = h5_text_type();
-        return put_data_set(image, name, type, type, space, vocabulary->token, "tokenizer", "char");
+        const char *tokenizer = vocabulary->tokenizer == TOKENIZER_WORD ? "word" : "char";
+        return put_data_set(image, name, type, type, space, vocabulary->token, "tokenizer", tokenizer);
     }
     uint8_t byte[256];
     for (size_t i = 0; i < sizeof byte; i++) byte[i] = (uint8_t)i;
     if (vocabulary->size > sizeof byte)
         return status_fail(ERR_INTERNAL, "checkpoint (%s): a byte vocabulary of %zu", image->path, vocabulary->size);
     return put_data_set(image, name, H5T_STD_U8LE, H5T_NATIVE_UINT8, space, byte, "tokenizer", "byte");
+}
+
+static Status put_scaling(const Image *image, const Scaling *scaling) {
+    if (scaling == NULL) return OK;
+    hsize_t columns = scaling->columns;
+    H5_SCOPED space = H5Screate_simple(1, &columns, NULL);
+    H5_SCOPED type = h5_text_type();
+    H5_SCOPED group = H5Gcreate2(image->file, "scaling", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (group < 0 || !h5_put_text(group, "kind", scaling_kind_name(scaling->kind))) return broken(image, "scaling");
+    TRY(put_data_set(image, "scaling/name", type, type, space, scaling->name, NULL, NULL));
+    TRY(put_data_set(image, "scaling/shift", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, space, scaling->shift, NULL, NULL));
+    return put_data_set(image, "scaling/scale", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, space, scaling->scale, NULL, NULL);
 }
 
 static Status put_config(const Image *image) {
@@ -141,6 +154,7 @@ static Status put_all(const Image *image) {
     TRY(put_config(image));
     TRY(put_vocabulary(image, "vocabulary", image->meta->vocabulary));
     TRY(put_vocabulary(image, "target_vocabulary", image->meta->target_vocabulary));
+    TRY(put_scaling(image, image->meta->scaling));
     for (size_t i = 0; i < image->arrays; i++) TRY(put_array(image, image->array[i]));
     return H5Fflush(image->file, H5F_SCOPE_LOCAL) < 0 ? broken(image, "flushing the image") : OK;
 }
@@ -296,7 +310,8 @@ static size_t estimate_image(const CheckpointMeta *meta, size_t arrays, size_t d
     size_t tokens = (meta->vocabulary == NULL ? 0 : meta->vocabulary->size) +
                     (meta->target_vocabulary == NULL ? 0 : meta->target_vocabulary->size);
     size_t config = meta->config == NULL ? 0 : strlen(meta->config);
-    return data + arrays * 1024 + tokens * 64 + config + 65536;
+    size_t columns = meta->scaling == NULL ? 0 : meta->scaling->columns;
+    return data + arrays * 1024 + tokens * 64 + columns * 256 + config + 65536;
 }
 
 Status checkpoint_write_within(const char *path, CheckpointMeta *meta, const NamedArray *array, size_t arrays, size_t most) {

@@ -92,12 +92,11 @@ static void hash_vocabulary(XXH3_state_t *state, const Vocabulary *vocabulary) {
 }
 
 /* Of what the model sees: how the data are called and cut is the config's part. */
-static Status take_digest(const DataConfig *config, Data *data) {
+static Status take_digest(Data *data) {
     XXH3_state_t *state = XXH3_createState();
     if (!state) return status_fail(ERR_USAGE, "data: no memory for the digest");
     XXH3_128bits_reset(state);
     const DataInfo *info = &data->info;
-    hash_number(state, config->kind);
     hash_number(state, info->ids);
     hash_number(state, info->features);
     hash_number(state, info->target);
@@ -110,6 +109,7 @@ static Status take_digest(const DataConfig *config, Data *data) {
         hash_number(state, store->sequences);
         hash_number(state, store->sequences && !store->offset ? store->stride : 0);
         if (store->offset) XXH3_128bits_update(state, store->offset, (store->sequences + 1) * sizeof *store->offset);
+        if (store->start) XXH3_128bits_update(state, store->start, store->sequences * sizeof *store->start);
         hash_column(state, &store->input);
         hash_column(state, &store->target);
     }
@@ -142,6 +142,7 @@ static Status open_kind(const DataConfig *config, Data *data) {
     case DATA_TEXT: return data_open_text(config, data);
     case DATA_SEQUENCES: return data_open_sequences(config, data);
     case DATA_PAIRS: return data_open_pairs(config, data);
+    case DATA_CSV: return data_open_csv(config, data);
     }
     return status_fail(ERR_INTERNAL, "data kind %d", (int)config->kind);
 }
@@ -155,7 +156,7 @@ Status data_open(const DataConfig *config, Data **out) {
     if (!data) return status_fail(ERR_USAGE, "data: no memory");
     data->info.unigram_entropy = NAN;
     Status status = open_kind(config, data);
-    if (status == OK) status = take_digest(config, data);
+    if (status == OK) status = take_digest(data);
     if (status != OK) {
         data_close(&data);
         return status;
@@ -172,9 +173,13 @@ void data_close(Data **data) {
         column_free(&store->target);
         column_free(&store->input);
         free(store->offset);
+        free(store->start);
+        for (size_t row = 0; row < store->times; row++) free(store->time[row]);
+        free(store->time);
     }
     vocabulary_destroy(&(*data)->vocabulary);
     vocabulary_destroy(&(*data)->target_vocabulary);
+    scaling_destroy(&(*data)->scaling);
     free(*data);
     *data = NULL;
 }
@@ -189,6 +194,10 @@ const Vocabulary *data_vocabulary(const Data *data) {
 
 const Vocabulary *data_target_vocabulary(const Data *data) {
     return data->target_vocabulary;
+}
+
+const Scaling *data_scaling(const Data *data) {
+    return data->scaling;
 }
 
 size_t data_sequences(const Data *data, Split split) {
@@ -209,6 +218,7 @@ static Span find(const Data *data, Split split, size_t sequence) {
     const Store *store = piece->store;
     size_t s = piece->first + sequence;
     if (store->offset) return (Span){store, s, store->offset[s], store->offset[s + 1] - store->offset[s]};
+    if (store->start) return (Span){store, s, store->start[s], store->stride};
     return (Span){store, s, piece->first_row + s * store->stride, store->stride};
 }
 
@@ -221,9 +231,18 @@ void data_read(const Data *data, Split split, size_t sequence, int32_t *ids, flo
     Span span = find(data, split, sequence);
     const Column *input = &span.store->input, *target = &span.store->target;
     size_t targets = info->target_per_step ? span.length : 1;
-    size_t first = info->target_per_step ? span.row : span.sequence;
+    size_t first = info->target_per_step ? span.row : span.sequence, width = info->classes;
+    if (span.store->start) {
+        first = span.row + span.length;
+        width = span.store->width;
+    }
     if (ids && info->ids) column_integers(input, span.row, span.length, ids);
     if (x && !info->ids) column_floats(input, span.row * info->features, span.length * info->features, x);
     if (classes && info->target == TARGET_CLASSES) column_integers(target, first, targets, classes);
-    if (values && info->target == TARGET_VALUES) column_floats(target, first * info->classes, targets * info->classes, values);
+    if (values && info->target == TARGET_VALUES) column_floats(target, first * width, targets * info->classes, values);
+}
+
+const char *data_time(const Data *data, Split split, size_t sequence) {
+    Span span = find(data, split, sequence);
+    return span.store->time ? span.store->time[span.row + span.length - 1] : NULL;
 }

@@ -9,10 +9,25 @@
 #include <stdint.h>
 
 #include "comm/status.h"
+#include "io/scaling.h"
 #include "io/vocabulary.h"
 
-typedef enum DataKind { DATA_TEXT, DATA_SEQUENCES, DATA_PAIRS } DataKind; /* order of data.kind's choices */
+typedef enum DataKind { DATA_TEXT, DATA_SEQUENCES, DATA_PAIRS, DATA_CSV } DataKind; /* order of data.kind's choices */
 typedef enum TargetKind { TARGET_NONE, TARGET_CLASSES, TARGET_VALUES } TargetKind;
+
+/* A series in CSV files: `lookback` rows of the features, then as targets the next `horizon` rows. */
+typedef struct SeriesConfig {
+    const char *const *feature; /* [features] names of columns */
+    size_t features;
+    const char *const *target; /* [targets] */
+    size_t targets;
+    size_t lookback, horizon;
+    size_t stride;    /* rows from one sequence to the next */
+    const char *time; /* a column that is kept for data_time; NULL: none */
+    ScalingKind scaling;
+    bool classes;          /* the target is a class, else numbers */
+    const Scaling *scaled; /* NULL: measured on the training rows; else this one (a checkpoint's) */
+} SeriesConfig;
 
 typedef struct DataConfig {
     DataKind kind;
@@ -23,8 +38,10 @@ typedef struct DataConfig {
     double validation;            /* last fraction, 0 <= f < 1 */
     const char *validation_path;  /* or a file of its own; then the fraction is ignored */
     const Vocabulary *vocabulary; /* NULL: from the data; else ids come from this one (a checkpoint's) */
-    const Vocabulary *target_vocabulary; /* pairs: the same for the targets */
+    const Vocabulary *target_vocabulary; /* pairs, csv: the same for the targets */
     size_t num_classes;           /* 0: from the data; else the data may not have more */
+    bool inputs_only;             /* targets are not looked at and need not be there */
+    SeriesConfig series;          /* csv */
 } DataConfig;
 
 typedef struct DataInfo {
@@ -51,7 +68,10 @@ void data_close(Data **data);
 
 const DataInfo *data_info(const Data *data);
 const Vocabulary *data_vocabulary(const Data *data); /* of the inputs; NULL where there is none */
-const Vocabulary *data_target_vocabulary(const Data *data); /* pairs: of the targets */
+const Vocabulary *data_target_vocabulary(const Data *data); /* pairs: of the targets; csv: the classes */
+const Scaling *data_scaling(const Data *data);               /* csv; NULL where nothing is scaled */
+/* csv with a time column, opened with inputs_only: the text of the sequence's last row; else NULL. */
+const char *data_time(const Data *data, Split split, size_t sequence);
 
 /* Sequences of a split, and the time steps and target rows of one of them. Local, no I/O errors: all is
  * checked at open. */

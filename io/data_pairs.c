@@ -3,6 +3,7 @@
  * data_pairs.c: lines "input TAB target", one token of the target for each token of the input. The two
  * sides have vocabularies of their own, over the validation file too. Every file is walked twice:
  * once to check, count and collect, once to encode. */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ typedef struct Cursor {
     const char *path;
     FileBytes file;
     size_t at, number;
+    bool inputs_only; /* lines may end before the TAB; targets are read as empty */
 } Cursor;
 
 static void rewind_cursor(Cursor *cursor) {
@@ -46,6 +48,10 @@ static Status next_line(Cursor *cursor, Line *line, bool *found) {
         if (end > start && text[end - 1] == '\r') end--;
     } while (end == start);
     const char *tab = memchr(text + start, '\t', end - start);
+    if (cursor->inputs_only) {
+        *line = (Line){start, tab ? (size_t)(tab - text) : end, end, end, cursor->number};
+        return line->input_end == start ? fail_at(cursor, start, "the input is empty") : OK;
+    }
     if (!tab) return fail_at(cursor, end, "no TAB in this line");
     size_t split = (size_t)(tab - text);
     const char *second = memchr(tab + 1, '\t', end - split - 1);
@@ -82,7 +88,7 @@ static Status collect(Cursor *cursor, TokenizerKind tokenizer, CodeSet set[2], C
         size_t input, target;
         TRY(count_side(cursor, tokenizer, line.input, line.input_end, &set[0], &input));
         TRY(count_side(cursor, tokenizer, line.target, line.target_end, &set[1], &target));
-        if (input != target)
+        if (input != target && !cursor->inputs_only)
             return status_fail(ERR_DATA,
                                "%s:%zu: the input has %zu %s and the target %zu; this kind of model gives one target for each "
                                "step, different lengths need an encoder with a decoder",
@@ -181,7 +187,7 @@ Status data_open_pairs(const DataConfig *config, Data *data) {
     TRY(data_one_path(config, "pairs"));
     if (other_tokenizer(config, config->vocabulary) || other_tokenizer(config, config->target_vocabulary))
         return status_fail(ERR_USAGE, "data.tokenizer: not the one of the vocabulary that the model was trained on");
-    Cursor cursor[DATA_STORES] = {{.path = config->path[0]}, {.path = config->validation_path}};
+    Cursor cursor[DATA_STORES] = {{.path = config->path[0], .inputs_only = config->inputs_only}, {.path = config->validation_path}};
     data->stores = config->validation_path ? 2 : 1;
     CodeSet *set;
     TRY(cells_allocate(2, sizeof *set, "vocabulary", (void **)&set));
@@ -192,7 +198,7 @@ Status data_open_pairs(const DataConfig *config, Data *data) {
     TRY(status);
     data->info.ids = true;
     data->info.vocabulary = data->vocabulary->size;
-    data->info.target = TARGET_CLASSES;
+    data->info.target = config->inputs_only ? TARGET_NONE : TARGET_CLASSES;
     data->info.target_per_step = true;
     TRY(data_classes(config, config->path[0], data->target_vocabulary->size, &data->info.classes));
     return data_split_sequences(config, config->path[0], data);

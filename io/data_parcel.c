@@ -89,17 +89,15 @@ static Status get(int file, const char *path, const Block *block, void **out) {
 }
 
 static Status map_column(int file, const char *path, const Block *block, CellType type, Column *out) {
+    if (block->bytes == 0) return OK;
     struct stat stat;
     if (fstat(file, &stat) != 0 || block->at % PAGE != 0 || block->bytes > (uint64_t)stat.st_size ||
         block->at > (uint64_t)stat.st_size - block->bytes || (unsigned)type > CELL_F32)
         return torn(path);
     size_t cells = block->bytes / cell_bytes(type);
-    *out = (Column){.type = type, .cells = cells, .room = cells};
-    if (block->bytes == 0) return OK;
     void *cell = mmap(NULL, block->bytes, PROT_READ, MAP_PRIVATE, file, (off_t)block->at);
     if (cell == MAP_FAILED) return status_fail(ERR_USAGE, "%s: no memory for %llu bytes", path, (unsigned long long)block->bytes);
-    out->cell = cell;
-    out->mapped = block->bytes;
+    *out = (Column){.type = type, .cell = cell, .cells = cells, .room = cells, .mapped = block->bytes};
     return OK;
 }
 

@@ -12,12 +12,17 @@
 #include "io/data.h"
 
 /* Sequence s has the input rows [offset[s], offset[s + 1]), or [s * stride, (s + 1) * stride) without
- * offsets. Targets per step have the same rows, else row s. */
+ * offsets. Targets per step have the same rows, else row s. A series has windows that overlap:
+ * [start[s], start[s] + stride), and the targets of a window follow it in rows of `width` numbers. */
 typedef struct Store {
     Column input, target;
     size_t *offset;
     size_t stride;
     size_t sequences; /* text, which is cut into windows: 0 */
+    size_t *start;    /* series: of all windows, then of those that begin anew behind the training rows */
+    size_t width;
+    char **time; /* series: [times] one per row; may be NULL */
+    size_t times;
 } Store;
 
 /* Some sequences of a store in order; first_row shifts all rows (text). */
@@ -34,6 +39,7 @@ struct Data {
     size_t stores;
     Piece piece[SPLITS][SPLIT_PIECES];
     Vocabulary *vocabulary, *target_vocabulary;
+    Scaling *scaling;
 };
 
 /* Drops the offsets of sequences that are all equally long, so that they read and hash like any other. */
@@ -43,6 +49,7 @@ void store_even_out(Store *store);
 MUST_CHECK Status data_open_text(const DataConfig *config, Data *data);
 MUST_CHECK Status data_open_sequences(const DataConfig *config, Data *data);
 MUST_CHECK Status data_open_pairs(const DataConfig *config, Data *data);
+MUST_CHECK Status data_open_csv(const DataConfig *config, Data *data);
 
 /* How many of `count` are the last fraction of them. */
 size_t data_last(double fraction, size_t count);

@@ -167,9 +167,9 @@ static Status check_same_vocabulary(const Source *source, const Vocabulary *expe
 
 /* ---- one file ---------------------------------------------------------------------------------------- */
 
-static Status source_open(const char *path, Source *source) {
+static Status source_open(const DataConfig *config, const char *path, Source *source) {
     source->path = path;
-    apart_progress(path);
+    apart_progress(path, 0);
     TRY(load_check(path, NULL));
     source->file = h5_open_read(path);
     if (source->file < 0) return h5_fail(ERR_DATA, "%s: cannot be opened as HDF5, which data.kind: sequences reads", path);
@@ -177,7 +177,7 @@ static Status source_open(const char *path, Source *source) {
     TRY(refuse(source, "context"));
     TRY(field_open(source->file, path, "inputs", &source->inputs));
     TRY(check_inputs(source));
-    TRY(field_open(source->file, path, "targets", &source->targets));
+    if (!config->inputs_only) TRY(field_open(source->file, path, "targets", &source->targets));
     TRY(check_targets(source));
     TRY(field_open(source->file, path, "lengths", &source->lengths));
     TRY(check_lengths(source));
@@ -282,7 +282,7 @@ static Status open_sources(const DataConfig *config, Source source[DATA_STORES],
     const char *path[DATA_STORES] = {config->path[0], config->validation_path};
     data->stores = config->validation_path ? 2 : 1;
     for (size_t i = 0; i < data->stores; i++) {
-        TRY(source_open(path[i], &source[i]));
+        TRY(source_open(config, path[i], &source[i]));
         if (i > 0) TRY(check_same_layout(&source[0], &source[i]));
         TRY(check_same_vocabulary(&source[i], config->vocabulary, "the model"));
         if (i > 0 && source[0].num_classes) source[i].num_classes = source[0].num_classes;

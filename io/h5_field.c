@@ -73,7 +73,7 @@ void field_place(const Field *field, size_t s, size_t i, char out[FIELD_PLACE]) 
 static Status read_block(const Field *field, size_t first, size_t count, hid_t type, void *out) {
     hsize_t start[FIELD_MAX_RANK] = {first}, extent[FIELD_MAX_RANK] = {count}, numbers = count * field->width;
     for (size_t i = 1; i < field->rank; i++) extent[i] = field->dim[i];
-    apart_progress(NULL);
+    apart_progress(NULL, count * field->width * H5Tget_size(type));
     H5_SCOPED space = H5Dget_space(field->set);
     H5_SCOPED memory = H5Screate_simple(1, &numbers, NULL);
     if (space < 0 || memory < 0 || H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, extent, NULL) < 0 ||

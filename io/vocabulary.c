@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "comm/arena.h"
+#include "io/strings.h"
 #include "io/utf8.h"
 #include "io/vocabulary_codes.h"
 
@@ -101,6 +102,20 @@ static Status check_tokens(const char *const *token, size_t size, size_t *text) 
     return status;
 }
 
+/* Words are many: a table finds the one that occurs twice. */
+static Status check_words(const char *const *token, size_t size) {
+    Strings seen = {0};
+    Status status = OK;
+    for (size_t i = 0; i < size && status == OK; i++) {
+        uint32_t number;
+        status = strings_add(&seen, token[i], strlen(token[i]), &number);
+        if (status == OK && number != i)
+            status = status_fail(ERR_DATA, "vocabulary: token %zu, '%.60s', occurs twice", i, token[i]);
+    }
+    strings_free(&seen);
+    return status;
+}
+
 Status vocabulary_from_tokens(TokenizerKind tokenizer, const char *const *token, size_t size, Vocabulary **out) {
     *out = NULL;
     if (tokenizer == TOKENIZER_BYTE) {
@@ -111,6 +126,7 @@ Status vocabulary_from_tokens(TokenizerKind tokenizer, const char *const *token,
     size_t text = 0;
     char *room;
     TRY(check_tokens(token, size, &text));
+    if (tokenizer == TOKENIZER_WORD) TRY(check_words(token, size));
     TRY(create(tokenizer, size, text, out, &room));
     for (size_t i = 0; i < size; i++) {
         size_t bytes = strlen(token[i]) + 1;
@@ -204,19 +220,27 @@ Status vocabulary_encode(const Vocabulary *vocabulary, const char *text, size_t 
     return OK;
 }
 
-size_t vocabulary_decode(const Vocabulary *vocabulary, int32_t id, char out[8]) {
-    if (id < 0 || (size_t)id >= vocabulary->size) return utf8_encode(0xFFFD, out);
+const char *vocabulary_token(const Vocabulary *vocabulary, int32_t id, size_t *bytes) {
+    static char byte[BYTE_TOKENS];
+    if (id < 0 || (size_t)id >= vocabulary->size) {
+        *bytes = 3;
+        return "\xEF\xBF\xBD";
+    }
     if (vocabulary->tokenizer == TOKENIZER_BYTE) {
-        out[0] = (char)(unsigned char)id;
-        return 1;
+        byte[id] = (char)(unsigned char)id;
+        *bytes = 1;
+        return &byte[id];
     }
     const char *token = vocabulary->token[id];
-    size_t bytes = strlen(token);
+    size_t length = strlen(token);
+    *bytes = length ? length : 1; /* a character without text is U+0000 */
+    return token;
+}
+
+size_t vocabulary_decode(const Vocabulary *vocabulary, int32_t id, char out[8]) {
+    size_t bytes;
+    const char *token = vocabulary_token(vocabulary, id, &bytes);
     if (bytes > 8) return utf8_encode(0xFFFD, out);
-    if (bytes == 0) {
-        out[0] = '\0';
-        return 1;
-    }
     memcpy(out, token, bytes);
     return bytes;
 }

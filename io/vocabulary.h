@@ -10,7 +10,7 @@
 
 #include "comm/status.h"
 
-typedef enum TokenizerKind { TOKENIZER_BYTE, TOKENIZER_CHAR } TokenizerKind; /* order of the choices */
+typedef enum TokenizerKind { TOKENIZER_BYTE, TOKENIZER_CHAR, TOKENIZER_WORD } TokenizerKind; /* order of the choices */
 
 typedef struct Vocabulary {
     TokenizerKind tokenizer;
@@ -28,7 +28,10 @@ void vocabulary_destroy(Vocabulary **vocabulary);
 /* Text to ids; *out is the caller's, free(). ERR_DATA names `where`, line:column and the character. */
 MUST_CHECK Status vocabulary_encode(const Vocabulary *vocabulary, const char *text, size_t bytes, const char *where, int32_t **out, size_t *count);
 
-/* The text of one id; writes at most 8 bytes, returns how many. */
+/* The text of one id, U+FFFD where there is no such id. Lives as long as the vocabulary. */
+const char *vocabulary_token(const Vocabulary *vocabulary, int32_t id, size_t *bytes);
+
+/* The same copied: writes at most 8 bytes, returns how many. */
 size_t vocabulary_decode(const Vocabulary *vocabulary, int32_t id, char out[8]);
 
 #endif

@@ -77,7 +77,8 @@ Status grad_plan(Model *model) {
 Status grad_allocate(Model *model, size_t segments, const FoldNode *segment, real *const *gradient) {
     GradSink *sink = &model->sink;
     if (!sink->step) return OK;
-    if (segments == 0 || segments > FOLD_MAX_SEGMENTS) return status_fail(ERR_INTERNAL, "model: %zu segments of gradients", segments);
+    if (segments == 0 || segments > FOLD_MAX_SEGMENTS)
+        return status_fail(ERR_INTERNAL, "model: %zu segments of gradients", segments);
     /* The last segment may reach beyond the last shard: what is absent there is skipped. */
     size_t first = segment[0].first, total = model->spec->total_shards;
     size_t end = segment[segments - 1].first + ((size_t)1 << segment[segments - 1].level);
@@ -86,7 +87,8 @@ Status grad_allocate(Model *model, size_t segments, const FoldNode *segment, rea
     sink->shards = end - first;
     sink->steps = 0;
     if (sink->shards > model->spec->max_shards)
-        return status_fail(ERR_INTERNAL, "model: segments hold %zu shards, planned were %zu", sink->shards, model->spec->max_shards);
+        return status_fail(ERR_INTERNAL, "model: segments hold %zu shards, planned were %zu", sink->shards,
+                           model->spec->max_shards);
     for (size_t i = 0; i < segments; i++) {
         sink->gradient[i] = gradient[i];
         add_node(sink, segment[i], first, end, i);
@@ -105,7 +107,8 @@ static real *buffer_of(const GradSink *sink, const ParamNode *node, size_t buffe
 /* The padding behind a parameter is part of the sum and of its norm. */
 static void clear_padding(const GradSink *sink, const ParamNode *node) {
     for (size_t i = 0; i < sink->segments; i++)
-        memset(sink->gradient[i] + node->param.offset + node->param.count, 0, (node->span - node->param.count) * sizeof(real));
+        memset(sink->gradient[i] + node->param.offset + node->param.count, 0,
+               (node->span - node->param.count) * sizeof(real));
 }
 
 static void fold_last(const GradSink *sink, const Pass *pass, ParamNode *node, ShardGradient leaf, void *context) {
@@ -168,7 +171,8 @@ void grad_shard_done(Model *model, size_t layer, size_t shard) {
         const ParamNode *node = param_owner(param);
         if (param->frozen || node->expected > 1) continue;
         for (size_t k = sink->leaf[shard] + 1; k < sink->steps && !sink->step[k].leaf; k++)
-            op_add(param->count, buffer_of(sink, node, sink->step[k].from, true), buffer_of(sink, node, sink->step[k].to, true));
+            op_add(param->count, buffer_of(sink, node, sink->step[k].from, true),
+                   buffer_of(sink, node, sink->step[k].to, true));
     }
 }
 

@@ -26,10 +26,14 @@ static Init effective(const Param *param, bool gpt2, size_t residuals) {
 
 static real element(const Init *init, uint64_t stream, size_t i) {
     switch (init->kind) {
-    case INIT_ZERO: return 0;
-    case INIT_ONE: return 1;
-    case INIT_UNIFORM: return (real)(init->scale * (2 * random_uniform(stream, i) - 1));
-    case INIT_NORMAL: return (real)(init->scale * random_normal(stream, i));
+    case INIT_ZERO:
+        return 0;
+    case INIT_ONE:
+        return 1;
+    case INIT_UNIFORM:
+        return (real)(init->scale * (2 * random_uniform(stream, i) - 1));
+    case INIT_NORMAL:
+        return (real)(init->scale * random_normal(stream, i));
     }
     return 0;
 }

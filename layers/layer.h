@@ -38,7 +38,7 @@ typedef struct LayerType LayerType;
 typedef enum Grain { PER_STEP, PER_SEQUENCE } Grain;
 
 typedef struct Value {
-    const char *name;    /* "rnn", "rnn.h_n"; owned by the model */
+    const char *name; /* "rnn", "rnn.h_n"; owned by the model */
     Grain grain;
     size_t features;     /* columns; 1 for ids */
     size_t vocabulary;   /* > 0: the value is ids in [0, vocabulary), not reals */
@@ -61,23 +61,23 @@ typedef enum InitKind {
 typedef struct Init {
     InitKind kind;
     double scale;
-    bool gpt2;     /* under run.init: gpt2 a matrix is a normal of 0.02 instead, a vector zero */
-    bool residual; /* there, divided by sqrt(number of such matrices): two per residual block */
+    bool gpt2;       /* under run.init: gpt2 a matrix is a normal of 0.02 instead, a vector zero */
+    bool residual;   /* there, divided by sqrt(number of such matrices): two per residual block */
     size_t zero_row; /* 1 + the row that starts as zeros; 0: none */
 } Init;
 
 enum { PARAM_MAX_RANK = 2 };
 
 typedef struct Param {
-    const char *name;         /* full state_dict name; owned by the model */
+    const char *name; /* full state_dict name; owned by the model */
     size_t rank, dim[PARAM_MAX_RANK];
-    size_t count;             /* elements */
-    size_t offset;            /* in the flat parameter block, a multiple of 16 */
+    size_t count;  /* elements */
+    size_t offset; /* in the flat parameter block, a multiple of 16 */
     bool frozen;
     Init init;
-    struct Param *same_as;    /* a tied weight: the parameter that holds the memory, else NULL */
-    size_t uses;              /* layers that contribute to its gradient */
-    real *v;                  /* node-shared; written by the optimizer alone */
+    struct Param *same_as; /* a tied weight: the parameter that holds the memory, else NULL */
+    size_t uses;           /* layers that contribute to its gradient */
+    real *v;               /* node-shared; written by the optimizer alone */
 } Param;
 
 /* A matrix of parameters in the form the GEMM reads: packed once after each update, shared by all
@@ -106,8 +106,8 @@ typedef struct Rows {
     size_t shards;            /* shards on this rank */
     size_t first_shard;       /* global number of the first */
     size_t total_shards;
-    const size_t *shard;      /* [shards + 1] first sequence of each shard */
-    size_t longest;           /* max length on this rank */
+    const size_t *shard; /* [shards + 1] first sequence of each shard */
+    size_t longest;      /* max length on this rank */
 } Rows;
 
 static inline size_t rows_of(const Rows *rows, Grain grain) {
@@ -144,10 +144,10 @@ enum { LAYER_MAX_INPUTS = 4, LAYER_MAX_OUTPUTS = 3 };
 
 struct Layer {
     const LayerType *type;
-    const char *name; /* full name, "enc.rnn"; owned by the model */
-    uint64_t key;     /* hash of the name, for dropout */
+    const char *name;   /* full name, "enc.rnn"; owned by the model */
+    uint64_t key;       /* hash of the name, for dropout */
     const void *config; /* type->config_size bytes as `keys` describe them */
-    void *self;       /* type->self_size bytes, zeroed, the layer's own */
+    void *self;         /* type->self_size bytes, zeroed, the layer's own */
     bool frozen;
     size_t inputs, outputs;
     Value *in[LAYER_MAX_INPUTS];
@@ -158,10 +158,10 @@ enum { READS_IN = 1, READS_OUT = 2 };
 
 /* A small config for the generic tests: YAML-free, as bytes of the config struct. */
 typedef struct LayerCase {
-    const char *name;     /* "two layers, both directions" */
+    const char *name; /* "two layers, both directions" */
     const void *config;
-    size_t features;      /* of the input; 0 where it reads ids */
-    size_t vocabulary;    /* of the input ids */
+    size_t features;   /* of the input; 0 where it reads ids */
+    size_t vocabulary; /* of the input ids */
 } LayerCase;
 
 struct LayerType {
@@ -170,9 +170,9 @@ struct LayerType {
     const Key *keys;
     const char *shorthand; /* `- select: last` sets this key; NULL: none */
     size_t config_size, self_size;
-    size_t max_inputs;   /* 1 unless the layer reads several values */
-    bool ids;            /* reads ids, not reals */
-    unsigned reads;      /* READS_IN | READS_OUT, what backward reads */
+    size_t max_inputs; /* 1 unless the layer reads several values */
+    bool ids;          /* reads ids, not reals */
+    unsigned reads;    /* READS_IN | READS_OUT, what backward reads */
     /* Called with inputs resolved. Messages name layer->name and the key. */
     Status (*plan)(Layer *layer, Plan *plan);
     void (*forward)(Layer *layer, const Pass *pass);
@@ -183,7 +183,8 @@ struct LayerType {
      * its first chunk (an empty shard has one, with first = end). backward_rows writes (starts) or adds
      * to the gradients at grad_rows; the model folds them when the shard is through. */
     void (*forward_rows)(Layer *layer, const Pass *pass, size_t first, size_t end, real *out);
-    void (*backward_rows)(Layer *layer, const Pass *pass, size_t first, size_t end, const real *dout, real *din, size_t shard, bool starts);
+    void (*backward_rows)(Layer *layer, const Pass *pass, size_t first, size_t end, const real *dout, real *din,
+                          size_t shard, bool starts);
     /* One line of advice after planning ("dropout acts between layers ..."), NULL if none. */
     const char *(*advice)(const Layer *layer);
     const LayerCase *cases; /* ends with name NULL */
@@ -192,12 +193,12 @@ struct LayerType {
 /* ---- what plan() may ask for -------------------------------------------------------------------- */
 
 /* Facts of the run that sizes depend on. */
-size_t plan_max_rows(const Plan *plan, Grain grain);    /* most rows a pass on this rank can have */
+size_t plan_max_rows(const Plan *plan, Grain grain); /* most rows a pass on this rank can have */
 size_t plan_max_sequences(const Plan *plan);
-size_t plan_max_length(const Plan *plan);               /* of one sequence */
-size_t plan_seq_len(const Plan *plan);                  /* data.seq_len: the default of max_len */
-size_t plan_classes(const Plan *plan);                  /* classes or target columns of the data */
-bool plan_trains(const Plan *plan);                     /* backward will be called */
+size_t plan_max_length(const Plan *plan); /* of one sequence */
+size_t plan_seq_len(const Plan *plan);    /* data.seq_len: the default of max_len */
+size_t plan_classes(const Plan *plan);    /* classes or target columns of the data */
+bool plan_trains(const Plan *plan);       /* backward will be called */
 size_t plan_threads(const Plan *plan);
 
 /* Declares output number layer->outputs. `suffix` "" names it as the layer, "h_n" <layer>.h_n. */
@@ -208,11 +209,13 @@ Value *plan_output(Plan *plan, Layer *layer, const char *suffix, Grain grain, si
 Value *plan_sibling(const Value *value, const char *suffix);
 
 /* Declares a parameter "<layer>.<name>"; the pointer stays valid. rank 1 or 2, dim1 ignored for 1. */
-MUST_CHECK Status plan_param(Plan *plan, Layer *layer, Param **out, const char *name, Init init, size_t rank, size_t dim0, size_t dim1);
+MUST_CHECK Status plan_param(Plan *plan, Layer *layer, Param **out, const char *name, Init init, size_t rank,
+                             size_t dim0, size_t dim1);
 
 /* The same memory as the parameter named `other` ("emb.weight"), which must have the same shape and
  * come earlier in the list; stored under both names. */
-MUST_CHECK Status plan_tied(Plan *plan, Layer *layer, Param **out, const char *name, const char *other, size_t dim0, size_t dim1);
+MUST_CHECK Status plan_tied(Plan *plan, Layer *layer, Param **out, const char *name, const char *other, size_t dim0,
+                            size_t dim1);
 
 /* A packed form of `param`, filled before every pass that follows an update. */
 MUST_CHECK Status plan_packed(Plan *plan, Packed *out, Param *param, PackForm form, Interleave gates);

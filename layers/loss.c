@@ -17,7 +17,8 @@ static size_t chunk_rows(size_t features) {
 }
 
 static Status book(Model *model, void *slot, size_t bytes) {
-    return memory_piece(model, (Piece){.slot = slot, .bytes = bytes, .first = model->layers, .last = model->layers, .layer = SIZE_MAX});
+    return memory_piece(
+        model, (Piece){.slot = slot, .bytes = bytes, .first = model->layers, .last = model->layers, .layer = SIZE_MAX});
 }
 
 Status loss_plan(Model *model) {
@@ -56,10 +57,13 @@ static void visit_rows(const Visit *visit, size_t s, size_t first, size_t end, b
             logits = out->g + first * features;
         }
     }
-    loss_cross_entropy(&model->spec->loss, end - first, features, logits, visit->batch->classes + first, visit->gradient, model->row_loss, model->row_correct, visit->predicted ? visit->predicted + first : NULL, result);
+    loss_cross_entropy(&model->spec->loss, end - first, features, logits, visit->batch->classes + first,
+                       visit->gradient, model->row_loss, model->row_correct,
+                       visit->predicted ? visit->predicted + first : NULL, result);
     if (!model->fused || !visit->gradient) return;
     const Value *in = last->in[0];
-    last->type->backward_rows(last, visit->pass, first, end, logits, in->g ? in->g + first * in->features : NULL, s, starts);
+    last->type->backward_rows(last, visit->pass, first, end, logits, in->g ? in->g + first * in->features : NULL, s,
+                              starts);
 }
 
 static void cross_entropy(const Visit *visit, size_t s, size_t first, size_t end, ShardResult *result) {
@@ -79,7 +83,8 @@ static real *gradient_at(const ValueNode *node, const Visit *visit, size_t eleme
 static void mse(const Visit *visit, size_t first, size_t end, ShardResult *result) {
     const ValueNode *out = visit->model->output;
     size_t columns = out->value.features, at = first * columns;
-    loss_mse((end - first) * columns, out->value.v + at, visit->batch->values + at, gradient_at(out, visit, at), result);
+    loss_mse((end - first) * columns, out->value.v + at, visit->batch->values + at, gradient_at(out, visit, at),
+             result);
 }
 
 static void probe(const Visit *visit, size_t s, ShardResult *result) {
@@ -89,12 +94,14 @@ static void probe(const Visit *visit, size_t s, ShardResult *result) {
         size_t features = node->value.features;
         size_t first = shard_row(&visit->pass->rows, node->value.grain, s) * features;
         size_t end = shard_row(&visit->pass->rows, node->value.grain, s + 1) * features;
-        loss_probe(end - first, node->value.v + first, visit->batch->weight[p] + first, gradient_at(node, visit, first), result);
+        loss_probe(end - first, node->value.v + first, visit->batch->weight[p] + first, gradient_at(node, visit, first),
+                   result);
     }
 }
 
 void loss_run(Model *model, const Pass *pass, const Batch *batch, ShardResult *result, int32_t *predicted) {
-    bool gradient = pass->backward && (model->fused ? model->node[model->layers - 1].active : model->output->value.g != NULL);
+    bool gradient =
+        pass->backward && (model->fused ? model->node[model->layers - 1].active : model->output->value.g != NULL);
     const Visit visit = {model, pass, batch, gradient, predicted};
     for (size_t s = 0; s < pass->rows.shards; s++) {
         size_t first = shard_row(&pass->rows, model->output->value.grain, s);

@@ -8,10 +8,16 @@
 
 #include "layers/model_parts.h"
 
-size_t forward_moment(const Model *model, size_t layer) { return model->fused && layer + 1 == model->layers ? model->layers : layer; }
-size_t backward_moment(const Model *model, size_t layer) { return model->fused && layer + 1 == model->layers ? model->layers : 2 * model->layers - layer; }
+size_t forward_moment(const Model *model, size_t layer) {
+    return model->fused && layer + 1 == model->layers ? model->layers : layer;
+}
+size_t backward_moment(const Model *model, size_t layer) {
+    return model->fused && layer + 1 == model->layers ? model->layers : 2 * model->layers - layer;
+}
 
-static ValueNode *node_of(const Value *value) { return (ValueNode *)(uintptr_t)value; }
+static ValueNode *node_of(const Value *value) {
+    return (ValueNode *)(uintptr_t)value;
+}
 
 /* ---- readers and contributors --------------------------------------------------------------------- */
 
@@ -91,7 +97,8 @@ static Status connect(Model *model) {
         read_by_loss(model, model->output, spec->loss.kind != LOSS_NONE);
     }
     for (size_t l = model->layers; l-- > 0;) find_active(model, l);
-    for (size_t i = 0; i < model->params; i++) model->param[i]->param.uses = param_owner(&model->param[i]->param)->expected;
+    for (size_t i = 0; i < model->params; i++)
+        model->param[i]->param.uses = param_owner(&model->param[i]->param)->expected;
     return OK;
 }
 
@@ -103,7 +110,9 @@ Status memory_piece(Model *model, Piece piece) {
     return OK;
 }
 
-static size_t value_bytes(const Model *model, const Value *value) { return plan_max_rows(&model->plan, value->grain) * value->features * sizeof(real); }
+static size_t value_bytes(const Model *model, const Value *value) {
+    return plan_max_rows(&model->plan, value->grain) * value->features * sizeof(real);
+}
 
 static Status add_pieces(Model *model) {
     size_t after = 2 * model->layers + 1;
@@ -118,21 +127,35 @@ static Status add_pieces(Model *model) {
         if (node == model->output && model->fused) continue;
         size_t bytes = value_bytes(model, &node->value);
         if (node != model->data && (node->value.readers > 0 || node->last_read > 0))
-            TRY(memory_piece(model, (Piece){.slot = &node->value.v, .bytes = bytes, .first = forward_moment(model, node->layer), .last = node->last_read, .layer = SIZE_MAX}));
+            TRY(memory_piece(model, (Piece){.slot = &node->value.v,
+                                            .bytes = bytes,
+                                            .first = forward_moment(model, node->layer),
+                                            .last = node->last_read,
+                                            .layer = SIZE_MAX}));
         if (node->wanted && node->contributions > 0)
-            TRY(memory_piece(model, (Piece){.slot = &node->value.g, .bytes = bytes, .first = node->first_gradient, .last = node == model->data ? after : backward_moment(model, node->layer), .layer = SIZE_MAX}));
+            TRY(memory_piece(model, (Piece){.slot = &node->value.g,
+                                            .bytes = bytes,
+                                            .first = node->first_gradient,
+                                            .last = node == model->data ? after : backward_moment(model, node->layer),
+                                            .layer = SIZE_MAX}));
     }
     for (size_t i = 0; i < model->aliases; i++) {
         Alias *alias = &model->alias[i];
         size_t moment = backward_moment(model, alias->layer);
-        TRY(memory_piece(model, (Piece){.slot = &alias->value.g, .bytes = value_bytes(model, alias->origin), .first = moment, .last = moment, .layer = SIZE_MAX}));
+        TRY(memory_piece(model, (Piece){.slot = &alias->value.g,
+                                        .bytes = value_bytes(model, alias->origin),
+                                        .first = moment,
+                                        .last = moment,
+                                        .layer = SIZE_MAX}));
     }
     return OK;
 }
 
 /* ---- places ---------------------------------------------------------------------------------------------- */
 
-static bool lives_meet(const Piece *a, const Piece *b) { return a->first <= b->last && b->first <= a->last; }
+static bool lives_meet(const Piece *a, const Piece *b) {
+    return a->first <= b->last && b->first <= a->last;
+}
 
 static int larger_first(const void *left, const void *right) {
     const Piece *a = left, *b = right;
@@ -148,7 +171,9 @@ static Status place_pieces(Model *model) {
         size_t *bytes = &model->piece[i].bytes;
         *bytes = (*bytes + 63) / 64 * 64;
         if (total > SIZE_MAX - *bytes)
-            return status_fail(ERR_USAGE, "model: its activations overflow the address space; make the layers or train.batch_size smaller");
+            return status_fail(
+                ERR_USAGE,
+                "model: its activations overflow the address space; make the layers or train.batch_size smaller");
         total += *bytes;
     }
     qsort(model->piece, model->pieces, sizeof *model->piece, larger_first);
@@ -159,7 +184,9 @@ static Status place_pieces(Model *model) {
             moved = false;
             for (size_t j = 0; j < i; j++) {
                 const Piece *other = &model->piece[j];
-                if (!lives_meet(piece, other) || piece->offset >= other->offset + other->bytes || other->offset >= piece->offset + piece->bytes) continue;
+                if (!lives_meet(piece, other) || piece->offset >= other->offset + other->bytes ||
+                    other->offset >= piece->offset + piece->bytes)
+                    continue;
                 piece->offset = other->offset + other->bytes;
                 moved = true;
             }

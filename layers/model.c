@@ -20,7 +20,8 @@ struct KeptBlock {
 void *model_keep(Model *model, size_t bytes) {
     KeptBlock *block = calloc(1, sizeof *block + bytes);
     if (!block) {
-        model->status = status_fail(ERR_USAGE, "model: out of memory for its description (%zu bytes); free memory on this machine", bytes);
+        model->status = status_fail(
+            ERR_USAGE, "model: out of memory for its description (%zu bytes); free memory on this machine", bytes);
         return NULL;
     }
     block->next = model->kept;
@@ -62,8 +63,9 @@ static size_t name_distance(const char *a, const char *b) {
 static Status unknown_input(const Model *model, const Layer *layer, size_t index, const char *name) {
     for (size_t i = index; i < model->layers; i++)
         if (strcmp(model->spec->layer[i].name, name) == 0)
-            return plan_fail(layer, "input", "'%s' is %s; a layer reads only values from above it, so move '%s' up or read another", name,
-                             i == index ? "the layer itself" : "further down the list", i == index ? "its source" : name);
+            return plan_fail(
+                layer, "input", "'%s' is %s; a layer reads only values from above it, so move '%s' up or read another",
+                name, i == index ? "the layer itself" : "further down the list", i == index ? "its source" : name);
     const char *nearest = NULL;
     size_t least = 1 + strlen(name) / 3;
     char list[1024] = "";
@@ -74,7 +76,8 @@ static Status unknown_input(const Model *model, const Layer *layer, size_t index
             least = distance;
             nearest = candidate;
         }
-        if (used + strlen(candidate) + 3 < sizeof list) used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", candidate);
+        if (used + strlen(candidate) + 3 < sizeof list)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", candidate);
     }
     if (nearest) return plan_fail(layer, "input", "there is no value named '%s', did you mean '%s'?", name, nearest);
     return plan_fail(layer, "input", "there is no value named '%s'; above this layer there are: %s", name, list);
@@ -95,17 +98,25 @@ static Status resolve_inputs(const Model *model, size_t index) {
     const LayerSpec *spec = &model->spec->layer[index];
     Layer *layer = &model->node[index].layer;
     if (spec->inputs > layer->type->max_inputs || spec->inputs > LAYER_MAX_INPUTS)
-        return plan_fail(layer, "input", "%zu inputs, but a layer of kind %s reads at most %zu", spec->inputs, layer->type->kind, layer->type->max_inputs);
+        return plan_fail(layer, "input", "%zu inputs, but a layer of kind %s reads at most %zu", spec->inputs,
+                         layer->type->kind, layer->type->max_inputs);
     if (spec->inputs == 0) {
         layer->in[layer->inputs++] = index == 0 ? &model->data->value : model->node[index - 1].layer.out[0];
     }
-    for (size_t i = 0; i < spec->inputs; i++) TRY(find_input(model, layer, index, spec->input[i], &layer->in[layer->inputs++]));
+    for (size_t i = 0; i < spec->inputs; i++)
+        TRY(find_input(model, layer, index, spec->input[i], &layer->in[layer->inputs++]));
     for (size_t i = 0; i < layer->inputs; i++) {
         const Value *in = layer->in[i];
         if (in->vocabulary > 0 && !layer->type->ids)
-            return plan_fail(layer, "input", "'%s' is ids, but a layer of kind %s reads real numbers; put an embedding or a one_hot before it", in->name, layer->type->kind);
+            return plan_fail(
+                layer, "input",
+                "'%s' is ids, but a layer of kind %s reads real numbers; put an embedding or a one_hot before it",
+                in->name, layer->type->kind);
         if (in->vocabulary == 0 && layer->type->ids)
-            return plan_fail(layer, "input", "'%s' is %zu real numbers a row, but a layer of kind %s reads ids; leave it out, or use linear", in->name, in->features, layer->type->kind);
+            return plan_fail(
+                layer, "input",
+                "'%s' is %zu real numbers a row, but a layer of kind %s reads ids; leave it out, or use linear",
+                in->name, in->features, layer->type->kind);
     }
     return OK;
 }
@@ -123,7 +134,9 @@ static Status plan_layer(Model *model, size_t index) {
     if (!layer->self) return model->status;
     for (size_t i = 0; i < index; i++)
         if (strcmp(model->spec->layer[i].name, spec->name) == 0)
-            return plan_fail(layer, "name", "layers %zu (%s) and %zu (%s) both have this name; give one of them another", i, model->node[i].layer.type->kind, index, spec->type->kind);
+            return plan_fail(layer, "name",
+                             "layers %zu (%s) and %zu (%s) both have this name; give one of them another", i,
+                             model->node[i].layer.type->kind, index, spec->type->kind);
     TRY(resolve_inputs(model, index));
 
     model->planning = index;
@@ -136,7 +149,9 @@ static Status plan_layer(Model *model, size_t index) {
     arena_rewind(model->tmp, mark);
     node->params = model->params - node->first_param;
     node->packs = model->packs - node->first_packed;
-    if (layer->outputs == 0) return status_fail(ERR_INTERNAL, "model: %s: plan of kind %s declares no output", layer->name, layer->type->kind);
+    if (layer->outputs == 0)
+        return status_fail(ERR_INTERNAL, "model: %s: plan of kind %s declares no output", layer->name,
+                           layer->type->kind);
     return OK;
 }
 
@@ -155,15 +170,20 @@ static Status check_output(const Model *model) {
     const Value *out = last->out[0];
     if (spec->loss.kind != LOSS_CROSS_ENTROPY && spec->loss.kind != LOSS_MSE) return OK;
     if (out->grain == PER_STEP && spec->target_grain == PER_SEQUENCE)
-        return plan_fail(last, NULL, "gives a row for every time step, but the data has one target per sequence; put `- select: last` before it");
+        return plan_fail(last, NULL,
+                         "gives a row for every time step, but the data has one target per sequence; put `- select: "
+                         "last` before it");
     if (out->grain == PER_SEQUENCE && spec->target_grain == PER_STEP)
-        return plan_fail(last, NULL, "gives one row per sequence, but the data has a target for every time step; leave out the `select`");
+        return plan_fail(
+            last, NULL,
+            "gives one row per sequence, but the data has a target for every time step; leave out the `select`");
     const char *key = has_key(last->type, "out_features") ? "out_features" : NULL;
     const char *remedy = key ? "leave the key out or set it right" : "end the model with `- linear: {}`";
     if (spec->loss.kind == LOSS_CROSS_ENTROPY && out->features < spec->classes)
         return plan_fail(last, key, "%zu outputs for the data's %zu classes; %s", out->features, spec->classes, remedy);
     if (spec->loss.kind == LOSS_MSE && out->features != spec->classes)
-        return plan_fail(last, key, "%zu outputs for the data's %zu target columns; %s", out->features, spec->classes, remedy);
+        return plan_fail(last, key, "%zu outputs for the data's %zu target columns; %s", out->features, spec->classes,
+                         remedy);
     return OK;
 }
 
@@ -176,8 +196,11 @@ static Status find_probes(Model *model) {
         for (size_t i = 1; i < model->values; i++)
             if (strcmp(model->value[i]->value.name, spec->probe[p]) == 0) model->probe[p] = model->value[i];
         for (size_t q = 0; q < p; q++)
-            if (model->probe[q] == model->probe[p]) return status_fail(ERR_USAGE, "model: the value '%s' is probed twice; name it once", spec->probe[p]);
-        if (!model->probe[p]) return status_fail(ERR_USAGE, "model: there is no value named '%s' to probe; name an output of a layer", spec->probe[p]);
+            if (model->probe[q] == model->probe[p])
+                return status_fail(ERR_USAGE, "model: the value '%s' is probed twice; name it once", spec->probe[p]);
+        if (!model->probe[p])
+            return status_fail(ERR_USAGE, "model: there is no value named '%s' to probe; name an output of a layer",
+                               spec->probe[p]);
     }
     return OK;
 }
@@ -192,7 +215,9 @@ static Status place_params(Model *model) {
             node->span = (node->param.count + 15) / 16 * 16;
             node->param.offset = end;
             if (end > SIZE_MAX / sizeof(double) - node->span)
-                return status_fail(ERR_USAGE, "model: its parameters overflow the address space at %s; make the layers smaller", node->param.name);
+                return status_fail(ERR_USAGE,
+                                   "model: its parameters overflow the address space at %s; make the layers smaller",
+                                   node->param.name);
             end += node->span;
         }
         if (frozen == 0) model->memory.trainable = end;
@@ -267,9 +292,12 @@ void model_destroy(Model **handle) {
 
 /* ---- memory of the caller ------------------------------------------------------------------------ */
 
-ModelMemory model_memory(const Model *model) { return model->memory; }
+ModelMemory model_memory(const Model *model) {
+    return model->memory;
+}
 
-Status model_allocate(Model *model, real *parameters, real *packed, size_t segments, const FoldNode *segment, real *const *gradient) {
+Status model_allocate(Model *model, real *parameters, real *packed, size_t segments, const FoldNode *segment,
+                      real *const *gradient) {
     TRY(memory_allocate(model));
     model->parameters = parameters;
     model->packed_block = packed;
@@ -301,19 +329,32 @@ void model_pack(Model *model, size_t part, size_t parts) {
         size_t first = panel_from(packed, from), end = panel_from(packed, to);
         real *block = model->packed_block + packed->offset;
         if (first == end) continue;
-        if (packed->form == PACK_TRANSPOSED) pack_transposed(param->v, param->dim[1], packed->k, packed->gates, first, end, block);
+        if (packed->form == PACK_TRANSPOSED)
+            pack_transposed(param->v, param->dim[1], packed->k, packed->gates, first, end, block);
         else pack_plain(param->v, param->dim[1], packed->gates, packed->n, first, end, block);
     }
 }
 
 /* ---- description ------------------------------------------------------------------------------------ */
 
-size_t model_params(const Model *model) { return model->params; }
-const Param *model_param(const Model *model, size_t i) { return &model->param[i]->param; }
-size_t model_layers(const Model *model) { return model->layers; }
-const Layer *model_layer(const Model *model, size_t i) { return &model->node[i].layer; }
-const Value *model_output(const Model *model) { return &model->output->value; }
-const Value *model_input(const Model *model) { return &model->data->value; }
+size_t model_params(const Model *model) {
+    return model->params;
+}
+const Param *model_param(const Model *model, size_t i) {
+    return &model->param[i]->param;
+}
+size_t model_layers(const Model *model) {
+    return model->layers;
+}
+const Layer *model_layer(const Model *model, size_t i) {
+    return &model->node[i].layer;
+}
+const Value *model_output(const Model *model) {
+    return &model->output->value;
+}
+const Value *model_input(const Model *model) {
+    return &model->data->value;
+}
 
 size_t model_layer_parameters(const Model *model, size_t i) {
     size_t count = 0;
@@ -332,7 +373,8 @@ double model_flops_per_row(const Model *model) {
         for (size_t p = 0; p < node->packs; p++) {
             const Packed *packed = model->packed[node->first_packed + p];
             /* 2 forward, and as much for each of the two products of backward */
-            if (packed->form == PACK_TRANSPOSED) flops += (model->spec->trains ? 6.0 : 2.0) * (double)packed->param->count;
+            if (packed->form == PACK_TRANSPOSED)
+                flops += (model->spec->trains ? 6.0 : 2.0) * (double)packed->param->count;
         }
     }
     return flops;

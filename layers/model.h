@@ -14,8 +14,8 @@
 typedef struct LayerSpec {
     const LayerType *type;
     const char *name;
-    void *config;        /* filled by the layer's keys */
-    const char **input;  /* names of values; count 0: the layer above (the data for the first) */
+    void *config;       /* filled by the layer's keys */
+    const char **input; /* names of values; count 0: the layer above (the data for the first) */
     size_t inputs;
     bool frozen;
 } LayerSpec;
@@ -25,8 +25,8 @@ typedef enum Reduction { REDUCTION_MEAN, REDUCTION_SUM } Reduction;
 
 typedef struct LossSpec {
     LossKind kind;
-    Reduction reduction;   /* applied by the trainer: layers always sum */
-    int64_t ignore_index;  /* INT64_MIN: none */
+    Reduction reduction;  /* applied by the trainer: layers always sum */
+    int64_t ignore_index; /* INT64_MIN: none */
     double label_smoothing;
 } LossSpec;
 
@@ -35,10 +35,10 @@ typedef struct ModelSpec {
     size_t layers;
     LossSpec loss;
     /* the data */
-    bool ids;              /* the input is ids, else reals */
+    bool ids; /* the input is ids, else reals */
     size_t vocabulary, features;
     Grain target_grain;
-    size_t classes;        /* classes, or columns of real targets */
+    size_t classes; /* classes, or columns of real targets */
     size_t seq_len;
     /* the most that one pass on this rank can have */
     size_t max_sequences, max_rows, max_length, max_shards;
@@ -62,16 +62,17 @@ void model_destroy(Model **model);
 /* ---- memory --------------------------------------------------------------------------------------- */
 
 typedef struct ModelMemory {
-    size_t parameters;    /* floats of the flat block, padding included: trainable first, frozen last */
-    size_t trainable;     /* floats of its trainable part, a multiple of 16 */
-    size_t packed;        /* reals of the packed weights */
+    size_t parameters; /* floats of the flat block, padding included: trainable first, frozen last */
+    size_t trainable;  /* floats of its trainable part, a multiple of 16 */
+    size_t packed;     /* reals of the packed weights */
     size_t activations, saved, tmp, state; /* bytes on this rank */
 } ModelMemory;
 ModelMemory model_memory(const Model *model);
 
 /* Gives the model its blocks (node-shared, 64-byte aligned; packed may be private) and allocates the
  * rank's own memory. gradient[i] is the block of segment i ([trainable]); NULL and 0 without training. */
-MUST_CHECK Status model_allocate(Model *model, real *parameters, real *packed, size_t segments, const FoldNode *segment, real *const *gradient);
+MUST_CHECK Status model_allocate(Model *model, real *parameters, real *packed, size_t segments, const FoldNode *segment,
+                                 real *const *gradient);
 
 /* The gradients of the next model_train go to these segments, which hold at most max_shards shards. For a
  * rank whose shards pass through the model in several groups. Local. */
@@ -94,26 +95,27 @@ void model_pack(Model *model, size_t part, size_t parts);
 /* One batch of this rank. Exactly one of ids and x, of classes and values is used. Owned by the caller. */
 typedef struct Batch {
     Rows rows;
-    const int32_t *ids;     /* [R] */
-    const real *x;          /* [R, features] */
-    const int32_t *classes; /* [targets], targets = rows of the target's grain */
-    const real *values;     /* [targets, columns] */
+    const int32_t *ids;        /* [R] */
+    const real *x;             /* [R, features] */
+    const int32_t *classes;    /* [targets], targets = rows of the target's grain */
+    const real *values;        /* [targets, columns] */
     const real *const *weight; /* LOSS_PROBE: [probes], each of its value's size */
 } Batch;
 
 /* What a batch gave, per local shard; fold over shards with fold_doubles. */
 typedef struct ShardResult {
-    double loss;      /* sum over targets */
-    double targets;   /* counted targets (mse: elements) */
-    double correct;   /* of them predicted; rows for mse stay 0 */
-    double absolute;  /* mse: sum of |error| */
+    double loss;     /* sum over targets */
+    double targets;  /* counted targets (mse: elements) */
+    double correct;  /* of them predicted; rows for mse stay 0 */
+    double absolute; /* mse: sum of |error| */
 } ShardResult;
 
 /* Tells that the gradient of the flat block's [offset, offset + count) is final. */
 typedef void (*ModelReady)(void *context, size_t offset, size_t count);
 
 /* Forward, loss and backward; result [shards]. */
-void model_train(Model *model, const Batch *batch, uint64_t seed, uint64_t step, ModelReady ready, void *context, ShardResult *result);
+void model_train(Model *model, const Batch *batch, uint64_t seed, uint64_t step, ModelReady ready, void *context,
+                 ShardResult *result);
 /* Forward and loss; result [shards]. predicted (NULL: no) [targets] gets the most likely classes. */
 void model_evaluate(Model *model, const Batch *batch, ShardResult *result, int32_t *predicted);
 /* Forward alone; the last value [rows of its grain, features]. carry: go on from the layers' state.

@@ -29,21 +29,21 @@ typedef struct Alias {
 } Alias;
 
 typedef struct ParamNode {
-    Param param; /* first: a Param of this model is a ParamNode */
-    size_t span; /* floats with padding; 0 for a tied one */
+    Param param;                /* first: a Param of this model is a ParamNode */
+    size_t span;                /* floats with padding; 0 for a tied one */
     size_t expected, seen, due; /* contributions: in a pass, so far, and of layers that are through */
     bool done;
-    real *earlier; /* [max_shards][span] sums of all contributors but the last, if expected > 1 */
+    real *earlier;      /* [max_shards][span] sums of all contributors but the last, if expected > 1 */
     size_t head_offset; /* among a fused layer's parameters, in a level's buffer */
 } ParamNode;
 
 typedef struct LayerNode {
-    Layer layer; /* first */
-    size_t first_param, params;   /* its parameters in Model.param */
+    Layer layer;                /* first */
+    size_t first_param, params; /* its parameters in Model.param */
     size_t first_packed, packs;
-    size_t first_alias, aliases;  /* in Model.alias */
-    bool wants;                   /* it or something below it is trainable */
-    bool active;                  /* ... and the loss depends on it: goes backward */
+    size_t first_alias, aliases; /* in Model.alias */
+    bool wants;                  /* it or something below it is trainable */
+    bool active;                 /* ... and the loss depends on it: goes backward */
     LayerTime time;
 } LayerNode;
 
@@ -70,10 +70,10 @@ typedef struct GradSink {
     size_t shards, levels;
     FoldStep *step;
     size_t steps, step_limit;
-    size_t *leaf;      /* [shards] index of the step that makes the leaf */
-    real *level;       /* [levels][level_span] */
+    size_t *leaf; /* [shards] index of the step that makes the leaf */
+    real *level;  /* [levels][level_span] */
     size_t level_span;
-    real *scratch;     /* a middle contribution to a shared parameter */
+    real *scratch; /* a middle contribution to a shared parameter */
 } GradSink;
 
 typedef struct KeptBlock KeptBlock;
@@ -132,7 +132,8 @@ void *model_keep(Model *model, size_t bytes);
 MUST_CHECK Status model_grow(void **array, size_t count, size_t element);
 
 /* ---- plan.c ---- */
-MUST_CHECK Status plan_value(Model *model, const char *name, Grain grain, size_t features, size_t layer, ValueNode **out);
+MUST_CHECK Status plan_value(Model *model, const char *name, Grain grain, size_t features, size_t layer,
+                             ValueNode **out);
 ParamNode *param_owner(const Param *param); /* the node that holds the memory */
 
 /* ---- memory.c ---- */

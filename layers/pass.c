@@ -41,7 +41,8 @@ static void layer_backward(Model *model, const Pass *pass, size_t l) {
         node->layer.type->backward(&node->layer, pass);
         for (size_t i = 0; i < node->aliases; i++) {
             const Alias *alias = &model->alias[node->first_alias + i];
-            op_add(rows_of(&pass->rows, alias->origin->grain) * alias->origin->features, alias->value.g, alias->origin->g);
+            op_add(rows_of(&pass->rows, alias->origin->grain) * alias->origin->features, alias->value.g,
+                   alias->origin->g);
         }
         grad_layer_done(model, pass, l);
     }
@@ -66,8 +67,10 @@ static void forward_layers(Model *model, const Pass *pass) {
     for (size_t l = 0; l < layers; l++) layer_forward(model, pass, l);
 }
 
-void model_train(Model *model, const Batch *batch, uint64_t seed, uint64_t step, ModelReady ready, void *context, ShardResult *result) {
-    const Pass pass = {.rows = batch->rows, .training = true, .backward = true, .seed = seed, .step = step, .sink = &model->sink};
+void model_train(Model *model, const Batch *batch, uint64_t seed, uint64_t step, ModelReady ready, void *context,
+                 ShardResult *result) {
+    const Pass pass = {
+        .rows = batch->rows, .training = true, .backward = true, .seed = seed, .step = step, .sink = &model->sink};
     model->ready = ready;
     model->ready_context = context;
     bind_batch(model, batch);
@@ -115,6 +118,10 @@ void model_profile(Model *model, bool on) {
     for (size_t l = 0; l < model->layers; l++) model->node[l].time = (LayerTime){0, 0};
 }
 
-LayerTime model_layer_time(const Model *model, size_t layer) { return model->node[layer].time; }
+LayerTime model_layer_time(const Model *model, size_t layer) {
+    return model->node[layer].time;
+}
 
-void model_poison(Model *model, bool on) { model->poison = on; }
+void model_poison(Model *model, bool on) {
+    model->poison = on;
+}

@@ -10,13 +10,27 @@
 
 /* ---- facts --------------------------------------------------------------------------------------- */
 
-size_t plan_max_rows(const Plan *plan, Grain grain) { return grain == PER_STEP ? plan->model->spec->max_rows : plan->model->spec->max_sequences; }
-size_t plan_max_sequences(const Plan *plan) { return plan->model->spec->max_sequences; }
-size_t plan_max_length(const Plan *plan) { return plan->model->spec->max_length; }
-size_t plan_seq_len(const Plan *plan) { return plan->model->spec->seq_len; }
-size_t plan_classes(const Plan *plan) { return plan->model->spec->classes; }
-bool plan_trains(const Plan *plan) { return plan->model->spec->trains; }
-size_t plan_threads(const Plan *plan) { return plan->model->spec->threads; }
+size_t plan_max_rows(const Plan *plan, Grain grain) {
+    return grain == PER_STEP ? plan->model->spec->max_rows : plan->model->spec->max_sequences;
+}
+size_t plan_max_sequences(const Plan *plan) {
+    return plan->model->spec->max_sequences;
+}
+size_t plan_max_length(const Plan *plan) {
+    return plan->model->spec->max_length;
+}
+size_t plan_seq_len(const Plan *plan) {
+    return plan->model->spec->seq_len;
+}
+size_t plan_classes(const Plan *plan) {
+    return plan->model->spec->classes;
+}
+bool plan_trains(const Plan *plan) {
+    return plan->model->spec->trains;
+}
+size_t plan_threads(const Plan *plan) {
+    return plan->model->spec->threads;
+}
 
 Status plan_fail(const Layer *layer, const char *key, const char *format, ...) {
     char text[2048];
@@ -50,14 +64,21 @@ static bool size_fits(size_t a, size_t b) {
 Status plan_value(Model *model, const char *name, Grain grain, size_t features, size_t layer, ValueNode **out) {
     size_t rows = plan_max_rows(&model->plan, grain);
     if (!size_fits(rows ? rows : 1, features))
-        return status_fail(ERR_USAGE, "model: %s: %zu rows of %zu features overflow the address space; make the layer or the batch smaller", name, rows, features);
+        return status_fail(
+            ERR_USAGE,
+            "model: %s: %zu rows of %zu features overflow the address space; make the layer or the batch smaller", name,
+            rows, features);
     for (size_t i = 0; i < model->values; i++)
         if (strcmp(model->value[i]->value.name, name) == 0 && i > 0)
-            return status_fail(ERR_USAGE, "model: two values are named '%s'; give one of their layers another name", name);
+            return status_fail(ERR_USAGE, "model: two values are named '%s'; give one of their layers another name",
+                               name);
     TRY(model_grow((void **)&model->value, model->values, sizeof(ValueNode *)));
     ValueNode *node = model_keep(model, sizeof *node);
     if (!node) return model->status;
-    node->value = (Value){.name = name, .grain = grain, .features = features, .source = layer == SIZE_MAX ? NULL : &model->node[layer].layer};
+    node->value = (Value){.name = name,
+                          .grain = grain,
+                          .features = features,
+                          .source = layer == SIZE_MAX ? NULL : &model->node[layer].layer};
     node->layer = layer;
     model->value[model->values++] = *out = node;
     return OK;
@@ -91,13 +112,19 @@ Value *plan_sibling(const Value *value, const char *suffix) {
 
 /* ---- parameters --------------------------------------------------------------------------------------- */
 
-ParamNode *param_owner(const Param *param) { return (ParamNode *)(uintptr_t)(param->same_as ? param->same_as : param); }
+ParamNode *param_owner(const Param *param) {
+    return (ParamNode *)(uintptr_t)(param->same_as ? param->same_as : param);
+}
 
-static Status new_param(Model *model, Layer *layer, const char *name, size_t rank, size_t dim0, size_t dim1, ParamNode **out) {
+static Status new_param(Model *model, Layer *layer, const char *name, size_t rank, size_t dim0, size_t dim1,
+                        ParamNode **out) {
     TRY(model->status);
-    if (rank < 1 || rank > PARAM_MAX_RANK) return status_fail(ERR_INTERNAL, "model: %s.%s: rank %zu", layer->name, name, rank);
+    if (rank < 1 || rank > PARAM_MAX_RANK)
+        return status_fail(ERR_INTERNAL, "model: %s.%s: rank %zu", layer->name, name, rank);
     if (rank == 1) dim1 = 1;
-    if (!size_fits(dim0, dim1)) return plan_fail(layer, NULL, "its %s of %zu x %zu overflows the address space; make the layer smaller", name, dim0, dim1);
+    if (!size_fits(dim0, dim1))
+        return plan_fail(layer, NULL, "its %s of %zu x %zu overflows the address space; make the layer smaller", name,
+                         dim0, dim1);
     const char *full = full_name(model, layer, name);
     if (!full) return model->status;
     for (size_t i = 0; i < model->params; i++)
@@ -106,12 +133,14 @@ static Status new_param(Model *model, Layer *layer, const char *name, size_t ran
     TRY(model_grow((void **)&model->param, model->params, sizeof(ParamNode *)));
     ParamNode *node = model_keep(model, sizeof *node);
     if (!node) return model->status;
-    node->param = (Param){.name = full, .rank = rank, .dim = {dim0, dim1}, .count = dim0 * dim1, .frozen = layer->frozen};
+    node->param =
+        (Param){.name = full, .rank = rank, .dim = {dim0, dim1}, .count = dim0 * dim1, .frozen = layer->frozen};
     model->param[model->params++] = *out = node;
     return OK;
 }
 
-Status plan_param(Plan *plan, Layer *layer, Param **out, const char *name, Init init, size_t rank, size_t dim0, size_t dim1) {
+Status plan_param(Plan *plan, Layer *layer, Param **out, const char *name, Init init, size_t rank, size_t dim0,
+                  size_t dim1) {
     ParamNode *node;
     TRY(new_param(plan->model, layer, name, rank, dim0, dim1, &node));
     node->param.init = init;
@@ -124,11 +153,17 @@ Status plan_tied(Plan *plan, Layer *layer, Param **out, const char *name, const 
     Param *owner = NULL;
     for (size_t i = 0; i < model->params; i++)
         if (strcmp(model->param[i]->param.name, other) == 0) owner = &param_owner(&model->param[i]->param)->param;
-    if (!owner) return plan_fail(layer, "tie", "there is no parameter '%s' above this layer; name a layer further up that has a weight", other);
+    if (!owner)
+        return plan_fail(layer, "tie",
+                         "there is no parameter '%s' above this layer; name a layer further up that has a weight",
+                         other);
     if (owner->rank != 2 || owner->dim[0] != dim0 || owner->dim[1] != dim1)
-        return plan_fail(layer, "tie", "'%s' is %zu x %zu, but this layer needs %zu x %zu; make the sizes equal or leave out `tie`", other, owner->dim[0], owner->dim[1], dim0, dim1);
+        return plan_fail(layer, "tie",
+                         "'%s' is %zu x %zu, but this layer needs %zu x %zu; make the sizes equal or leave out `tie`",
+                         other, owner->dim[0], owner->dim[1], dim0, dim1);
     if (layer->frozen && !owner->frozen)
-        return plan_fail(layer, "frozen", "it shares '%s' with a layer that is not frozen; freeze both or neither", other);
+        return plan_fail(layer, "frozen", "it shares '%s' with a layer that is not frozen; freeze both or neither",
+                         other);
     ParamNode *node;
     TRY(new_param(model, layer, name, 2, dim0, dim1, &node));
     node->param.same_as = owner;
@@ -142,12 +177,20 @@ Status plan_packed(Plan *plan, Packed *out, Param *param, PackForm form, Interle
     Model *model = plan->model;
     TRY(model->status);
     if (param->rank != 2 || gates.gates * gates.units != param->dim[0])
-        return status_fail(ERR_INTERNAL, "model: %s: packed as %zu gates of %zu", param->name, gates.gates, gates.units);
+        return status_fail(ERR_INTERNAL, "model: %s: packed as %zu gates of %zu", param->name, gates.gates,
+                           gates.units);
     size_t gate_dim = gates.gates > 1 ? interleaved(gates) : gates.units;
-    *out = (Packed){.param = param, .form = form, .gates = gates, .k = form == PACK_TRANSPOSED ? param->dim[1] : gate_dim, .n = form == PACK_TRANSPOSED ? gate_dim : param->dim[1], .offset = model->memory.packed};
+    *out = (Packed){.param = param,
+                    .form = form,
+                    .gates = gates,
+                    .k = form == PACK_TRANSPOSED ? param->dim[1] : gate_dim,
+                    .n = form == PACK_TRANSPOSED ? gate_dim : param->dim[1],
+                    .offset = model->memory.packed};
     size_t count;
     if (!size_multiply(out->k, panel_round(out->n), &count) || count > SIZE_MAX / sizeof(double) - model->memory.packed)
-        return status_fail(ERR_USAGE, "model: the packed weights overflow the address space at %s; make the layers smaller", param->name);
+        return status_fail(ERR_USAGE,
+                           "model: the packed weights overflow the address space at %s; make the layers smaller",
+                           param->name);
     TRY(model_grow((void **)&model->packed, model->packs, sizeof(Packed *)));
     model->packed[model->packs++] = out;
     model->memory.packed += (count + 15) / 16 * 16;
@@ -166,13 +209,17 @@ void plan_saved(Plan *plan, void *slot, size_t count) {
     Model *model = plan->model;
     if (model->status != OK) return;
     if (!size_fits(count, 1)) {
-        model->status = plan_fail(&model->node[model->planning].layer, NULL, "%zu saved numbers overflow the address space; make the layer or the batch smaller", count);
+        model->status =
+            plan_fail(&model->node[model->planning].layer, NULL,
+                      "%zu saved numbers overflow the address space; make the layer or the batch smaller", count);
         return;
     }
     model->status = memory_piece(model, (Piece){.slot = slot, .bytes = count * sizeof(real), .layer = model->planning});
 }
 
-void plan_tmp(Plan *plan, void *slot, size_t count) { arena_book(plan->model->tmp, slot, bytes_of(count, sizeof(real))); }
+void plan_tmp(Plan *plan, void *slot, size_t count) {
+    arena_book(plan->model->tmp, slot, bytes_of(count, sizeof(real)));
+}
 
 void plan_state(Plan *plan, void *slot, size_t count_per_sequence) {
     size_t count;
@@ -180,4 +227,6 @@ void plan_state(Plan *plan, void *slot, size_t count_per_sequence) {
     arena_book(plan->model->state, slot, bytes_of(count, sizeof(real)));
 }
 
-void plan_index(Plan *plan, void *slot, size_t count) { arena_book(plan->model->index, slot, bytes_of(count, sizeof(size_t))); }
+void plan_index(Plan *plan, void *slot, size_t count) {
+    arena_book(plan->model->index, slot, bytes_of(count, sizeof(size_t)));
+}

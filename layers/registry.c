@@ -16,7 +16,9 @@ static const LayerType *const types[] = {
     NULL,
 };
 
-const LayerType *const *layer_types(void) { return types; }
+const LayerType *const *layer_types(void) {
+    return types;
+}
 
 const LayerType *layer_type(const char *kind) {
     for (const LayerType *const *type = types; *type; type++)

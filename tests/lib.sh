@@ -13,10 +13,12 @@ tests=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P) || exit 1
 golden=$tests/golden
 here=$(mktemp -d) || exit 1
 cd "$here" || exit 1
-trap 'cd / && rm -rf "$here"' EXIT
+job=
+trap 'end_job; cd / && rm -rf "$here"' EXIT
 trap 'exit 1' HUP INT TERM
-# What a launcher leaves after a hard end goes with the test too; the tests of threads set their own.
-export TMPDIR="$here" OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+# What a launcher leaves after a hard end goes with the test too. Open MPI waits a second before it ends a
+# job in which a rank failed; the tests of threads set their own number of them.
+export TMPDIR="$here" OMPI_MCA_odls_base_sigkill_timeout=0 OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 
 fail() {
     {
@@ -42,6 +44,45 @@ launch() {
 
 # run ARGUMENT...: the program on the test's ranks
 run() { launch "$ranks" "$lockstep" "$@"; }
+
+# start RANKS COMMAND...: the same in the background; its process is $job
+start() {
+    count=$1 command="$*"
+    shift
+    [ "$count" = 0 ] || set -- "$mpiexec" "$flag" "$count" "$@"
+    "$@" >out 2>err </dev/null &
+    job=$!
+}
+
+# finish: waits for it, sets $code
+finish() {
+    patience "$limit" ! kill -0 "$job" 2>/dev/null || fail "hangs"
+    wait "$job"
+    code=$?
+    job=
+}
+
+end_job() {
+    [ -n "$job" ] || return 0
+    kill "$job"
+    patience 5 ! kill -0 "$job" 2>/dev/null || kill -KILL "$job"
+    wait "$job"
+}
+
+# patience SECONDS [!] COMMAND...: until the command succeeds, or with ! fails; false if it never did
+patience() {
+    left=$(($1 * 20)) wanted=0
+    shift
+    [ "$1" != ! ] || { wanted=1 && shift; }
+    while [ $left -gt 0 ]; do
+        result=0
+        "$@" >/dev/null 2>&1 || result=1
+        [ $result -ne $wanted ] || return 0
+        left=$((left - 1))
+        sleep 0.05
+    done
+    return 1
+}
 
 messages() { cat out err | grep -c '^lockstep: error: '; }
 
@@ -78,6 +119,9 @@ curve() { cut -d, -f1-7 "$1/metrics.csv"; }
 
 # snapshot RUN: a line that changes with any name or byte in it
 snapshot() { (cd "$1" && find . -type f -exec cksum {} + -o -type l -exec ls -l {} + | sort | cksum); }
+
+# has_row RUN STEP: whether its metrics have come that far
+has_row() { [ "$(sed -n '$s/,.*//p' "$1/metrics.csv" 2>/dev/null)" -ge "$2" ] 2>/dev/null; }
 
 # newest RUN: the step of its newest checkpoint
 newest() {

@@ -87,7 +87,8 @@ Status command_eval(Comm *comm, int argc, char **argv) {
     Split split = SPLIT_ALL;
     Status status = restore_open(comm, rest[0], (const char *const *)rest + 1, count - 1, &restored);
     if (status == OK) {
-        status = session_open_data(restored.config, restored.vocabulary, restored.target_vocabulary, (size_t)restored.classes, &data);
+        DataKnown known = restore_known(&restored);
+        status = session_open_data(restored.config, &known, &data);
         if (status == OK) status = pick_split(split_text, data, overrides_path(rest + 1, count - 1), &split);
         status = comm_agree(comm, status);
     }

@@ -116,7 +116,7 @@ static Status generate(Comm *comm, const Restored *r, const Sampling *s) {
     int32_t *ids = NULL;
     size_t count = 0;
     TRY(comm_agree(comm, vocabulary_encode(r->vocabulary, s->prompt, strlen(s->prompt), "--prompt", &ids, &count)));
-    DataInfo info = {.ids = true, .vocabulary = (size_t)r->vocabulary_size, .target = TARGET_CLASSES, .target_per_step = true,
+    DataInfo info = {.ids = true, .vocabulary = (size_t)r->vocabulary_size, .target = TARGET_NONE, .target_per_step = true,
                      .classes = (size_t)r->classes};
     /* The text comes from rank 0; others only share its memory. */
     EngineUse use = {.info = &info, .shards = comm_size(comm), .batch_size = comm_size(comm), .max_length = count};

@@ -29,6 +29,10 @@ typedef struct DataSection {
     double validation;
     const char *validation_path; /* set when data.validation is a path */
     bool shuffle;
+    StringList features, targets; /* csv */
+    size_t lookback, horizon, stride; /* lookback KEY_NULL_SIZE: not set */
+    const char *time;
+    int scaling; /* ScalingKind */
 } DataSection;
 
 typedef struct LossConfig {

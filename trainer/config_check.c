@@ -133,6 +133,35 @@ static void train_check(const Check *check, TrainConfig *t) {
     }
 }
 
+static const char *data_kind(const Check *check) {
+    const char *start;
+    const Key *key = key_find(config_section("data")->keys, "kind");
+    size_t length = key_choice(key->choices, (size_t)check->config->data.kind, &start);
+    return config_copy(check->reader->memory, start, length);
+}
+
+static void series_check(const Check *check) {
+    const DataSection *d = &check->config->data;
+    const char *at = "data.kind", *kind = data_kind(check);
+    if (d->kind != DATA_CSV) {
+        no_effect(check, d->features.count > 0, "data.features", at, kind, "csv");
+        no_effect(check, d->targets.count > 0, "data.targets", at, kind, "csv");
+        no_effect(check, d->lookback != KEY_NULL_SIZE, "data.lookback", at, kind, "csv");
+        no_effect(check, d->horizon != 1, "data.horizon", at, kind, "csv");
+        no_effect(check, d->stride != 1, "data.stride", at, kind, "csv");
+        no_effect(check, d->time != NULL, "data.time", at, kind, "csv");
+        no_effect(check, d->scaling != SCALING_STANDARD, "data.scaling", at, kind, "csv");
+        return;
+    }
+    no_effect(check, d->tokenizer != TOKENIZER_CHAR, "data.tokenizer", at, kind, "text");
+    if (d->features.count == 0) breach(check, "data.features", at, "missing: csv needs the columns that the model reads, like [temperature, pressure]");
+    if (d->targets.count == 0) breach(check, "data.targets", at, "missing: csv needs the columns that the model predicts, like [temperature]");
+    if (d->lookback == KEY_NULL_SIZE) breach(check, "data.lookback", at, "missing: csv needs the rows of one sequence, like lookback: 24");
+    if (check->config->loss.kind == 0 && (d->targets.count > 1 || d->horizon > 1))
+        breach(check, d->targets.count > 1 ? "data.targets" : "data.horizon", "loss.kind",
+               "with loss.kind: cross_entropy the target is one column of the next row; for numbers set loss.kind: mse");
+}
+
 static void data_check(const Check *check) {
     const Config *c = check->config;
     bool validates = c->data.validation > 0 || c->data.validation_path;
@@ -143,10 +172,10 @@ static void data_check(const Check *check) {
     if (c->loss.kind == 1) {
         no_effect(check, c->loss.label_smoothing != 0, "loss.label_smoothing", "loss.kind", "mse", "cross_entropy");
         no_effect(check, c->loss.ignore_index != INT64_MIN, "loss.ignore_index", "loss.kind", "mse", "cross_entropy");
-        if (c->data.kind != DATA_SEQUENCES)
+        if (c->data.kind == DATA_TEXT || c->data.kind == DATA_PAIRS)
             breach(check, "loss.kind", "data.kind",
                    "mse needs targets that are numbers, and data of kind %s has classes; use cross_entropy",
-                   c->data.kind == DATA_TEXT ? "text" : "pairs");
+                   data_kind(check));
     }
     if (c->log.tensorboard)
         breach(check, "log.tensorboard", "log.tensorboard",
@@ -159,4 +188,5 @@ void config_check(Reader *reader, const Node *root, Config *config) {
     optimizer_check(&check);
     schedule_check(&check);
     data_check(&check);
+    series_check(&check);
 }

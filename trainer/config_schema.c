@@ -26,8 +26,8 @@ static const Key run_keys[] = {
 enum { DATA_KEY_PATH = 1, DATA_KEY_VALIDATION = 4 };
 
 static const Key data_keys[] = {
-    {"kind", KEY_CHOICE, AT(DataSection, kind), "text", 0, 0, "text|sequences|pairs", false,
-     "text: files, next-token targets; sequences: HDF5 inputs and targets; pairs: TSV, input TAB target"},
+    {"kind", KEY_CHOICE, AT(DataSection, kind), "text", 0, 0, "text|sequences|pairs|csv", false,
+     "text: files, next-token targets; sequences: HDF5 inputs and targets; pairs: TSV, input TAB target; csv: series"},
     {"path", KEY_STRINGS, AT(DataSection, path), NULL, 0, 0, NULL, false,
      "file or list of files; text takes patterns too, \"texts/*.txt\""},
     {"tokenizer", KEY_CHOICE, AT(DataSection, tokenizer), "char", 0, 0, "byte|char", false,
@@ -38,6 +38,21 @@ static const Key data_keys[] = {
      "share at the end of the data that is kept for validation, 0: none; or a file of its own"},
     {"shuffle", KEY_BOOL, AT(DataSection, shuffle), "true", 0, 0, NULL, false,
      "new order of the sequences in each epoch; false: file order"},
+    {"features", KEY_STRINGS, AT(DataSection, features), "null", 0, 0, NULL, true,
+     "csv: columns that the model reads, by their names in the first line"},
+    {"targets", KEY_STRINGS, AT(DataSection, targets), "null", 0, 0, NULL, true,
+     "csv: columns that it predicts: numbers with loss.kind: mse, one class (text or whole numbers) with cross_entropy"},
+    {"lookback", KEY_SIZE, AT(DataSection, lookback), "null", 1, 1e9, NULL, true,
+     "csv: rows of one sequence"},
+    {"horizon", KEY_SIZE, AT(DataSection, horizon), "1", 1, 1e9, NULL, false,
+     "csv: rows behind a sequence whose targets it predicts, all of them at once"},
+    {"stride", KEY_SIZE, AT(DataSection, stride), "1", 1, 1e9, NULL, false,
+     "csv: rows from the start of one sequence to the next"},
+    {"time", KEY_STRING, AT(DataSection, time), "null", 0, 0, NULL, true,
+     "csv: column that the model does not see and that `predict` writes beside its results"},
+    {"scaling", KEY_CHOICE, AT(DataSection, scaling), "standard", 0, 0, "standard|minmax|none", false,
+     "csv: columns are learned with mean 0 and deviation 1, or from 0 to 1, by the training rows; loss, rmse and mae are of "
+     "scaled values, predictions are scaled back"},
     {0},
 };
 
@@ -185,9 +200,9 @@ bool key_is_path(const Key *key) {
 static const struct {
     const char *where, *names;
 } planned[] = {
-    {"data.kind", "tokens|csv|synthetic"},
+    {"data.kind", "tokens|synthetic"},
     {"data.tokenizer", "word|bpe"},
-    {"data", "features|targets|lookback|horizon|stride|time|scaling|task|sequences|seed"},
+    {"data", "task|sequences|seed"},
     {"layer", "one_hot|embedding|positional_encoding|rnn|lstm|gru|linear|activation|dropout|layer_norm|select|self_"
               "attention|multi_head_attention|"
               "basic_attention|channel_attention|transformer_encoder|residual|encoder|decoder"},

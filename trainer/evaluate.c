@@ -43,6 +43,7 @@ static Scores scores(const Config *c, const ShardResult *total, size_t sequences
     double n = total->targets;
     Scores s = {.loss = n > 0 ? total->loss / n : NAN, .perplexity = NAN, .accuracy = NAN, .rmse = NAN, .mae = NAN,
                 .sequences = (double)sequences, .targets = n};
+    if (isnan(s.loss)) s.loss = NAN; /* printf would show a sign */
     if (c->loss.kind == 0) {
         s.perplexity = exp(s.loss);
         s.accuracy = n > 0 ? total->correct / n : NAN;

@@ -15,7 +15,7 @@ say() { printf 'lockstep: %s\n' "$*" >&2; }
 # A command that stands for a package, so that a compiler or an MPI from elsewhere (a module, a prefix in the
 # home directory) counts too.
 commands='gcc:gcc cmake:cmake pkg-config:pkg-config mpicc:libopenmpi-dev mpirun:openmpi-bin'
-libraries='libc6-dev libhdf5-dev libyaml-dev librandom123-dev libxxhash-dev libutf8proc-dev libhwloc-dev libjansson-dev'
+libraries='libc6-dev libhdf5-dev libyaml-dev librandom123-dev libxxhash-dev libutf8proc-dev libhwloc-dev libjansson-dev libcsv-dev'
 modules='yaml-0.1 libxxhash libutf8proc hwloc jansson'
 # Tests that lack these are skipped, so the run goes on without them.
 optional=
@@ -51,7 +51,7 @@ missing_optional() {
 
 give_up() {
     say "error: $1"
-    say "needed: gcc, CMake >= $needed_cmake, make or ninja, pkg-config, MPI, HDF5 (C library), libyaml, Random123, xxHash, utf8proc, hwloc, jansson; for the tests cmocka"
+    say "needed: gcc, CMake >= $needed_cmake, make or ninja, pkg-config, MPI, HDF5 (C library), libyaml, Random123, xxHash, utf8proc, hwloc, jansson, libcsv; for the tests cmocka"
     say "missing here: $2"
     [ "$debian" = yes ] && say "install with: apt-get install --no-install-recommends $2"
     exit 2

@@ -16,15 +16,15 @@ static void text_of(const Vocabulary *vocabulary, const int32_t *id, size_t coun
     size_t used = 0;
     out[0] = '\0';
     for (size_t i = 0; i < count && used + 16 < LINE; i++) {
-        char token[8];
         if (!vocabulary || id[i] < 0 || (size_t)id[i] >= vocabulary->size) {
             used += (size_t)snprintf(out + used, LINE - used, i ? " %d" : "%d", id[i]);
             continue;
         }
-        size_t bytes = vocabulary_decode(vocabulary, id[i], token);
+        size_t bytes;
+        const char *token = vocabulary_token(vocabulary, id[i], &bytes);
         if (bytes == 1 && (unsigned char)token[0] < ' ')
             used += (size_t)snprintf(out + used, LINE - used, token[0] == '\n' ? "\\n" : "\\x%02x", (unsigned char)token[0]);
-        else {
+        else if (used + bytes < LINE) {
             memcpy(out + used, token, bytes);
             used += bytes;
             out[used] = '\0';

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * restore.c: see restore.h. Text travels as one block of zero-terminated strings. */
+ * restore.c: see restore.h. Text travels as one block of zero-terminated strings, then the numbers of the
+ * scaling. */
 #include "trainer/restore.h"
 
 #include <stdio.h>
@@ -13,6 +14,8 @@ typedef struct Header {
     size_t bytes, tokens, target_tokens;
     int tokenizer, target_tokenizer;
     bool has_vocabulary, has_target_vocabulary;
+    size_t columns; /* of the scaling, 0: none */
+    ScalingKind scaling;
 } Header;
 
 static size_t pack_tokens(const Vocabulary *v, char *out) {
@@ -26,10 +29,26 @@ static size_t pack_tokens(const Vocabulary *v, char *out) {
     return used;
 }
 
+static size_t pack_scaling(const Scaling *s, char *out) {
+    size_t used = 0;
+    if (!s) return 0;
+    for (size_t i = 0; i < s->columns; i++) {
+        size_t n = strlen(s->name[i]) + 1;
+        if (out) memcpy(out + used, s->name[i], n);
+        used += n;
+    }
+    size_t numbers = s->columns * sizeof(double);
+    if (out) memcpy(out + used, s->shift, numbers);
+    if (out) memcpy(out + used + numbers, s->scale, numbers);
+    return used + 2 * numbers;
+}
+
 static Header describe(const CheckpointMeta *m) {
     const Vocabulary *v = m->vocabulary, *t = m->target_vocabulary;
+    const Scaling *s = m->scaling;
     return (Header){.step = m->step, .vocabulary_size = m->vocabulary_size, .features = m->features, .classes = m->classes,
-                    .bytes = strlen(m->config) + 1 + pack_tokens(v, NULL) + pack_tokens(t, NULL),
+                    .bytes = strlen(m->config) + 1 + pack_tokens(v, NULL) + pack_tokens(t, NULL) + pack_scaling(s, NULL),
+                    .columns = s ? s->columns : 0, .scaling = s ? s->kind : SCALING_NONE,
                     .tokens = v ? v->size : 0, .target_tokens = t ? t->size : 0, .tokenizer = v ? (int)v->tokenizer : 0,
                     .target_tokenizer = t ? (int)t->tokenizer : 0, .has_vocabulary = v != NULL, .has_target_vocabulary = t != NULL};
 }
@@ -48,6 +67,23 @@ static Status unpack_tokens(int tokenizer, size_t count, const char **at, Vocabu
     return status;
 }
 
+static Status unpack_scaling(const Header *h, const char **at, Scaling **out) {
+    const char **name = calloc(h->columns, sizeof *name);
+    if (!name) return status_fail(ERR_USAGE, "memory: no room for the scaling of %zu columns; free some", h->columns);
+    for (size_t i = 0; i < h->columns; i++) {
+        name[i] = *at;
+        *at += strlen(*at) + 1;
+    }
+    Status status = scaling_create(h->scaling, name, h->columns, out);
+    free(name);
+    if (status != OK) return status;
+    size_t numbers = h->columns * sizeof(double);
+    memcpy((*out)->shift, *at, numbers);
+    memcpy((*out)->scale, *at + numbers, numbers);
+    *at += 2 * numbers;
+    return OK;
+}
+
 static Status unpack(const Header *h, const char *block, const char *const *override, size_t overrides, Restored *out) {
     char name[512];
     snprintf(name, sizeof name, "config in %s", out->path);
@@ -55,6 +91,7 @@ static Status unpack(const Header *h, const char *block, const char *const *over
     const char *at = block + strlen(block) + 1;
     if (h->has_vocabulary) TRY(unpack_tokens(h->tokenizer, h->tokens, &at, &out->vocabulary));
     if (h->has_target_vocabulary) TRY(unpack_tokens(h->target_tokenizer, h->target_tokens, &at, &out->target_vocabulary));
+    if (h->columns) TRY(unpack_scaling(h, &at, &out->scaling));
     return OK;
 }
 
@@ -75,7 +112,8 @@ Status restore_open(Comm *comm, const char *path, const char *const *override, s
         size_t used = strlen(m->config) + 1;
         memcpy(block, m->config, used);
         used += pack_tokens(m->vocabulary, block + used);
-        pack_tokens(m->target_vocabulary, block + used);
+        used += pack_tokens(m->target_vocabulary, block + used);
+        pack_scaling(m->scaling, block + used);
     }
     comm_broadcast(comm, 0, block, header.bytes);
     out->step = header.step;
@@ -87,10 +125,16 @@ Status restore_open(Comm *comm, const char *path, const char *const *override, s
     return comm_agree(comm, status);
 }
 
+DataKnown restore_known(const Restored *r) {
+    return (DataKnown){.vocabulary = r->vocabulary, .target_vocabulary = r->target_vocabulary, .scaling = r->scaling,
+                       .classes = (size_t)r->classes};
+}
+
 void restore_close(Restored *r) {
     if (r->file) checkpoint_close(&r->file);
     if (r->config) config_destroy(&r->config);
     vocabulary_destroy(&r->vocabulary);
     vocabulary_destroy(&r->target_vocabulary);
+    scaling_destroy(&r->scaling);
     *r = (Restored){0};
 }

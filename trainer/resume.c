@@ -2,10 +2,12 @@
  *
  * resume.c: finding, checking and loading the state that a run goes on from; see save.h. Rank 0 reads
  * the file, everybody learns what it found. */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "comm/log.h"
 #include "trainer/names.h"
@@ -75,8 +77,20 @@ static Status same_config(const CheckpointMeta *meta, const Config *config) {
     return status;
 }
 
+/* A file in the place of a directory, or a closed one: that no checkpoint is found there is the lesser problem. */
+static Status refuse_unusable(const Config *config) {
+    char *path = NULL;
+    struct stat facts;
+    if (asprintf(&path, "%s/checkpoints", config->run.dir) < 0) return status_fail(ERR_INTERNAL, "memory: no room for a path");
+    int error = stat(path, &facts) != 0 ? errno : S_ISDIR(facts.st_mode) ? 0 : ENOTDIR;
+    free(path);
+    if (error == 0 || error == ENOENT) return OK;
+    return status_fail(ERR_WRITE, "run directory (%s/checkpoints): %s; choose another run.dir=", config->run.dir, strerror(error));
+}
+
 static Status find_on_root(const Config *config, const Data *data, const char *mode, Resume *out) {
     if (strcmp(mode, RESUME_NOT) == 0) return OK;
+    TRY(refuse_unusable(config));
     if (strcmp(mode, "never") == 0) return refuse_old_run(config);
     if (strcmp(mode, "auto") == 0) TRY(open_newest(config, &out->file));
     else TRY(checkpoint_open(mode, &out->file));

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "comm/arena.h"
@@ -81,7 +82,7 @@ Status saver_create(Engine *engine, Optimizer *optimizer, const Data *data, cons
                                .data_digest = {info->digest[0], info->digest[1]},
                                .optimizer = optimizer_name(engine->config->optimizer.name), .config = config_text,
                                .vocabulary_size = info->vocabulary, .features = info->features, .classes = info->classes,
-                               .vocabulary = data_vocabulary(data), .target_vocabulary = data_target_vocabulary(data)};
+                               .vocabulary = data_vocabulary(data), .target_vocabulary = data_target_vocabulary(data), .scaling = data_scaling(data)};
     snprintf(s->meta.program_version, sizeof s->meta.program_version, "%s", LOCKSTEP_VERSION);
     Status status = comm_rank(engine->comm) == 0 ? list_arrays(s) : OK;
     if (status != OK) {
@@ -113,10 +114,20 @@ static void *writer(void *context) {
     return NULL;
 }
 
-/* Waits for a write under way; its failure is told once. */
+/* Waits for a write under way, showing the other ranks that this one lives. */
+static void join_writer(Saver *s) {
+    while (s->running) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++;
+        s->running = pthread_timedjoin_np(s->thread, NULL, &until) != 0;
+        comm_phase(s->engine->comm, "checkpoint", s->job.step);
+    }
+}
+
+/* The failure of an earlier write is told once. */
 static void settle(Saver *s) {
-    if (s->running) pthread_join(s->thread, NULL);
-    s->running = false;
+    join_writer(s);
     if (s->status != OK) log_warn("%s; training goes on, the next checkpoint is tried as usual", s->message);
     s->status = OK;
 }
@@ -134,16 +145,17 @@ void saver_destroy(Saver **saver) {
 }
 
 static Status start_write(Saver *s, bool last) {
-    if (s->engine->config->checkpoint.async && !last && pthread_create(&s->thread, NULL, writer, s) == 0) {
-        s->running = true;
+    s->running = pthread_create(&s->thread, NULL, writer, s) == 0;
+    if (!s->running) writer(s);
+    if (s->engine->config->checkpoint.async && !last) return OK;
+    join_writer(s);
+    if (!last || s->status == OK) {
+        settle(s);
         return OK;
     }
-    Status status = write_job(s);
-    if (status == OK || last) return status;
-    s->status = status;
-    snprintf(s->message, sizeof s->message, "%s", status_message());
-    settle(s);
-    return OK;
+    Status status = s->status;
+    s->status = OK;
+    return status_fail(status, "%s", s->message);
 }
 
 Status saver_save(Saver *s, const RunState *state, bool last) {

@@ -23,12 +23,19 @@ static uint64_t total_steps(const Config *config, size_t batches) {
     return total;
 }
 
-Status session_open_data(const Config *config, const Vocabulary *vocabulary, const Vocabulary *target_vocabulary, size_t classes,
-                         Data **out) {
+DataConfig session_data_config(const Config *config, const DataKnown *known) {
     const DataSection *d = &config->data;
-    DataConfig c = {.kind = (DataKind)d->kind, .path = d->path.item, .paths = d->path.count, .tokenizer = (TokenizerKind)d->tokenizer,
-                    .seq_len = d->seq_len, .validation = d->validation_path ? 0 : d->validation, .validation_path = d->validation_path,
-                    .vocabulary = vocabulary, .target_vocabulary = target_vocabulary, .num_classes = classes};
+    return (DataConfig){
+        .kind = (DataKind)d->kind, .path = d->path.item, .paths = d->path.count, .tokenizer = (TokenizerKind)d->tokenizer,
+        .seq_len = d->seq_len, .validation = d->validation_path ? 0 : d->validation, .validation_path = d->validation_path,
+        .vocabulary = known->vocabulary, .target_vocabulary = known->target_vocabulary, .num_classes = known->classes,
+        .series = {.feature = d->features.item, .features = d->features.count, .target = d->targets.item, .targets = d->targets.count,
+                   .lookback = d->lookback, .horizon = d->horizon, .stride = d->stride, .time = d->time,
+                   .scaling = (ScalingKind)d->scaling, .classes = config->loss.kind == 0, .scaled = known->scaling}};
+}
+
+Status session_open_data(const Config *config, const DataKnown *known, Data **out) {
+    DataConfig c = session_data_config(config, known);
     return data_open(&c, out);
 }
 
@@ -54,7 +61,7 @@ Status session_open(Comm *comm, const Config *config, Session *out) {
     Status status = out->config_text ? OK : status_fail(ERR_INTERNAL, "config: could not be printed");
     TRY(comm_agree(comm, status));
     TRY(same_everywhere(comm, out->config_text));
-    return comm_agree(comm, session_open_data(config, NULL, NULL, 0, &out->data));
+    return comm_agree(comm, session_open_data(config, &(DataKnown){0}, &out->data));
 }
 
 static Status make_steps(Session *s) {

@@ -34,9 +34,16 @@ MUST_CHECK Status session_init(Session *session);
 
 void session_close(Session *session);
 
-/* Opens the data that a config names; with the vocabularies and the number of classes that a checkpoint
- * was made with (NULL and 0: the data's own). The caller's: data_close. Local. */
-MUST_CHECK Status session_open_data(const Config *config, const Vocabulary *vocabulary, const Vocabulary *target_vocabulary, size_t classes,
-                                    Data **out);
+/* What a model was trained on, as far as other data must be read alike. NULL and 0: the data's own. */
+typedef struct DataKnown {
+    const Vocabulary *vocabulary, *target_vocabulary;
+    const Scaling *scaling;
+    size_t classes;
+} DataKnown;
+
+/* Opens the data that a config names. The caller's: data_close. Local. */
+MUST_CHECK Status session_open_data(const Config *config, const DataKnown *known, Data **out);
+/* The same as a description; `known` must outlive it. */
+DataConfig session_data_config(const Config *config, const DataKnown *known);
 
 #endif

@@ -94,6 +94,9 @@ static ShardResult gather(Stepper *s, StepResult *r) {
     return engine_fold(e, s->shards);
 }
 
+/* printf shows the sign that a NaN happens to have. */
+static double without_sign(double x) { return isnan(x) ? NAN : x; }
+
 static Status not_finite(const StepResult *r, uint64_t step, bool gradient) {
     return status_fail(ERR_DIVERGED, "training diverged (step %llu): the %s is not finite (loss %g); lower optimizer.lr, set "
                                      "train.clip_norm, or go on from an older checkpoint; the parameters are those before the step",
@@ -106,7 +109,7 @@ static Status decide(const Stepper *s, uint64_t step, const ReduceSum *sum, cons
     const Config *c = s->engine->config;
     bool mean = c->loss.reduction == REDUCTION_MEAN;
     r->targets = total->targets;
-    r->loss = mean && total->targets > 0 ? total->loss / total->targets : total->loss;
+    r->loss = without_sign(mean && total->targets > 0 ? total->loss / total->targets : total->loss);
     r->accuracy = c->loss.kind == 0 && total->targets > 0 ? total->correct / total->targets : NAN;
     *scale = 0;
     if (total->targets == 0) {
@@ -116,7 +119,7 @@ static Status decide(const Stepper *s, uint64_t step, const ReduceSum *sum, cons
         return OK;
     }
     double unit = mean ? 1 / total->targets : 1;
-    r->grad_norm = sqrt(sum->sum_of_squares) * unit;
+    r->grad_norm = without_sign(sqrt(sum->sum_of_squares) * unit);
     bool loss_finite = isfinite(r->loss) != 0, finite = sum->finite && isfinite(r->grad_norm);
     if (!loss_finite || !finite) {
         if (c->train.on_nonfinite == NONFINITE_STOP) return not_finite(r, step, loss_finite);

@@ -14,7 +14,8 @@ typedef struct ActivationConfig {
 } ActivationConfig;
 
 static const Key keys[] = {
-    {"kind", KEY_CHOICE, offsetof(ActivationConfig, kind), "relu", 0, 0, "relu|gelu|gelu_tanh|tanh|sigmoid", false, "the function; gelu_tanh is GPT-2's approximation"},
+    {"kind", KEY_CHOICE, offsetof(ActivationConfig, kind), "relu", 0, 0, "relu|gelu|gelu_tanh|tanh|sigmoid", false,
+     "the function; gelu_tanh is GPT-2's approximation"},
     {0},
 };
 
@@ -23,7 +24,9 @@ static Status activation_plan(Layer *layer, Plan *plan) {
     return OK;
 }
 
-static size_t elements(const Layer *layer, const Pass *pass) { return rows_of(&pass->rows, layer->in[0]->grain) * layer->in[0]->features; }
+static size_t elements(const Layer *layer, const Pass *pass) {
+    return rows_of(&pass->rows, layer->in[0]->grain) * layer->in[0]->features;
+}
 
 static void activation_forward(Layer *layer, const Pass *pass) {
     const ActivationConfig *config = layer->config;
@@ -40,12 +43,9 @@ static void activation_backward(Layer *layer, const Pass *pass) {
 }
 
 static const LayerCase cases[] = {
-    {"relu", &(ActivationConfig){ACT_RELU}, 7, 0},
-    {"gelu", &(ActivationConfig){ACT_GELU}, 17, 0},
-    {"gelu_tanh", &(ActivationConfig){ACT_GELU_TANH}, 5, 0},
-    {"tanh", &(ActivationConfig){ACT_TANH}, 1, 0},
-    {"sigmoid", &(ActivationConfig){ACT_SIGMOID}, 3, 0},
-    {0},
+    {"relu", &(ActivationConfig){ACT_RELU}, 7, 0},           {"gelu", &(ActivationConfig){ACT_GELU}, 17, 0},
+    {"gelu_tanh", &(ActivationConfig){ACT_GELU_TANH}, 5, 0}, {"tanh", &(ActivationConfig){ACT_TANH}, 1, 0},
+    {"sigmoid", &(ActivationConfig){ACT_SIGMOID}, 3, 0},     {0},
 };
 
 const LayerType layer_activation = {

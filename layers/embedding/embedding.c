@@ -18,9 +18,11 @@ typedef struct EmbeddingConfig {
 } EmbeddingConfig;
 
 static const Key keys[] = {
-    {"num_embeddings", KEY_SIZE, offsetof(EmbeddingConfig, num_embeddings), "null", 1, 1e9, NULL, true, "rows; null: the data's vocabulary"},
+    {"num_embeddings", KEY_SIZE, offsetof(EmbeddingConfig, num_embeddings), "null", 1, 1e9, NULL, true,
+     "rows; null: the data's vocabulary"},
     {"embedding_dim", KEY_SIZE, offsetof(EmbeddingConfig, embedding_dim), NULL, 1, 1e9, NULL, false, "size of a row"},
-    {"padding_idx", KEY_SIZE, offsetof(EmbeddingConfig, padding_idx), "null", 0, 1e9, NULL, true, "id whose row stays zero"},
+    {"padding_idx", KEY_SIZE, offsetof(EmbeddingConfig, padding_idx), "null", 0, 1e9, NULL, true,
+     "id whose row stays zero"},
     {0},
 };
 
@@ -39,11 +41,17 @@ static Status embedding_plan(Layer *layer, Plan *plan) {
     self->V = config->num_embeddings == KEY_NULL_SIZE ? in->vocabulary : config->num_embeddings;
     self->E = config->embedding_dim;
     if (self->V < in->vocabulary)
-        return plan_fail(layer, "num_embeddings", "%zu rows for the data's vocabulary of %zu ids; leave the key out or make it at least %zu", self->V, in->vocabulary, in->vocabulary);
+        return plan_fail(layer, "num_embeddings",
+                         "%zu rows for the data's vocabulary of %zu ids; leave the key out or make it at least %zu",
+                         self->V, in->vocabulary, in->vocabulary);
     if (config->padding_idx != KEY_NULL_SIZE && config->padding_idx >= self->V)
-        return plan_fail(layer, "padding_idx", "%zu, but ids end at %zu; name one of them", config->padding_idx, self->V - 1);
+        return plan_fail(layer, "padding_idx", "%zu, but ids end at %zu; name one of them", config->padding_idx,
+                         self->V - 1);
     plan_output(plan, layer, "", in->grain, self->E);
-    Init init = {.kind = INIT_NORMAL, .scale = 1, .gpt2 = true, .zero_row = config->padding_idx == KEY_NULL_SIZE ? 0 : config->padding_idx + 1};
+    Init init = {.kind = INIT_NORMAL,
+                 .scale = 1,
+                 .gpt2 = true,
+                 .zero_row = config->padding_idx == KEY_NULL_SIZE ? 0 : config->padding_idx + 1};
     TRY(plan_param(plan, layer, &self->weight, "weight", init, 2, self->V, self->E));
     if (plan_trains(plan)) plan_index(plan, &self->tmp.order, plan_max_rows(plan, in->grain) + self->V + 1);
     return OK;
@@ -55,15 +63,18 @@ static void embedding_forward(Layer *layer, const Pass *pass) {
     real *y = layer->out[0]->v;
     size_t rows = rows_of(&pass->rows, layer->in[0]->grain);
     if (!y) return;
-    for (size_t r = 0; r < rows; r++) memcpy(y + r * self->E, self->weight->v + (size_t)ids[r] * self->E, self->E * sizeof(real)); /* (1) */
+    for (size_t r = 0; r < rows; r++)
+        memcpy(y + r * self->E, self->weight->v + (size_t)ids[r] * self->E, self->E * sizeof(real)); /* (1) */
 }
 
 static void weight_leaf(void *context, const Pass *pass, size_t s, real *dW) {
     const Layer *layer = context;
     const EmbeddingConfig *config = layer->config;
     const Embedding *self = layer->self;
-    size_t first = shard_row(&pass->rows, layer->in[0]->grain, s), end = shard_row(&pass->rows, layer->in[0]->grain, s + 1);
-    op_embedding_gradient(end - first, layer->in[0]->ids + first, self->V, self->E, layer->out[0]->g + first * self->E, self->E, self->tmp.order, dW); /* (2) */
+    size_t first = shard_row(&pass->rows, layer->in[0]->grain, s),
+           end = shard_row(&pass->rows, layer->in[0]->grain, s + 1);
+    op_embedding_gradient(end - first, layer->in[0]->ids + first, self->V, self->E, layer->out[0]->g + first * self->E,
+                          self->E, self->tmp.order, dW); /* (2) */
     if (config->padding_idx != KEY_NULL_SIZE) memset(dW + config->padding_idx * self->E, 0, self->E * sizeof(real));
 }
 

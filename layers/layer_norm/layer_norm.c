@@ -20,7 +20,8 @@ typedef struct LayerNormConfig {
 
 static const Key keys[] = {
     {"eps", KEY_REAL, offsetof(LayerNormConfig, eps), "1e-5", 0, 1, NULL, false, "added to the variance"},
-    {"elementwise_affine", KEY_BOOL, offsetof(LayerNormConfig, elementwise_affine), "true", 0, 0, NULL, false, "learn a scale (and a shift) for every feature"},
+    {"elementwise_affine", KEY_BOOL, offsetof(LayerNormConfig, elementwise_affine), "true", 0, 0, NULL, false,
+     "learn a scale (and a shift) for every feature"},
     {"bias", KEY_BOOL, offsetof(LayerNormConfig, bias), "true", 0, 0, NULL, false, "learn the shift too"},
     {0},
 };
@@ -40,37 +41,49 @@ static Status layer_norm_plan(Layer *layer, Plan *plan) {
     plan_output(plan, layer, "", in->grain, in->features);
     if (config->elementwise_affine) {
         TRY(plan_param(plan, layer, &self->weight, "weight", (Init){.kind = INIT_ONE}, 1, in->features, 1));
-        if (config->bias) TRY(plan_param(plan, layer, &self->bias, "bias", (Init){.kind = INIT_ZERO}, 1, in->features, 1));
+        if (config->bias)
+            TRY(plan_param(plan, layer, &self->bias, "bias", (Init){.kind = INIT_ZERO}, 1, in->features, 1));
     }
     plan_saved(plan, &self->saved.mean, rows);
     plan_saved(plan, &self->saved.rstd, rows);
     return OK;
 }
 
-static const real *values_of(const Param *param) { return param ? param->v : NULL; }
+static const real *values_of(const Param *param) {
+    return param ? param->v : NULL;
+}
 
 static void layer_norm_forward(Layer *layer, const Pass *pass) {
     const LayerNormConfig *config = layer->config;
     const LayerNorm *self = layer->self;
     const Value *in = layer->in[0], *out = layer->out[0];
     if (!out->v) return;
-    op_layer_norm(rows_of(&pass->rows, in->grain), in->features, (real)config->eps, in->v, values_of(self->weight), values_of(self->bias), out->v, self->saved.mean, self->saved.rstd); /* (1) */
+    op_layer_norm(rows_of(&pass->rows, in->grain), in->features, (real)config->eps, in->v, values_of(self->weight),
+                  values_of(self->bias), out->v, self->saved.mean, self->saved.rstd); /* (1) */
 }
 
 static void sums(const Layer *layer, const Pass *pass, size_t s, real *dweight, real *dbias) {
     const LayerNorm *self = layer->self;
     const Value *in = layer->in[0];
-    size_t first = shard_row(&pass->rows, in->grain, s), end = shard_row(&pass->rows, in->grain, s + 1), F = in->features;
-    op_layer_norm_gradients(end - first, F, in->v + first * F, self->saved.mean + first, self->saved.rstd + first, layer->out[0]->g + first * F, dweight, dbias);
+    size_t first = shard_row(&pass->rows, in->grain, s), end = shard_row(&pass->rows, in->grain, s + 1),
+           F = in->features;
+    op_layer_norm_gradients(end - first, F, in->v + first * F, self->saved.mean + first, self->saved.rstd + first,
+                            layer->out[0]->g + first * F, dweight, dbias);
 }
 
-static void weight_leaf(void *context, const Pass *pass, size_t s, real *dweight) { sums(context, pass, s, dweight, NULL); /* (3) */ }
-static void bias_leaf(void *context, const Pass *pass, size_t s, real *dbias) { sums(context, pass, s, NULL, dbias); /* (4) */ }
+static void weight_leaf(void *context, const Pass *pass, size_t s, real *dweight) {
+    sums(context, pass, s, dweight, NULL); /* (3) */
+}
+static void bias_leaf(void *context, const Pass *pass, size_t s, real *dbias) {
+    sums(context, pass, s, NULL, dbias); /* (4) */
+}
 
 static void layer_norm_backward(Layer *layer, const Pass *pass) {
     const LayerNorm *self = layer->self;
     const Value *in = layer->in[0];
-    if (in->g) op_layer_norm_backward(rows_of(&pass->rows, in->grain), in->features, in->v, values_of(self->weight), self->saved.mean, self->saved.rstd, layer->out[0]->g, in->g); /* (2) */
+    if (in->g)
+        op_layer_norm_backward(rows_of(&pass->rows, in->grain), in->features, in->v, values_of(self->weight),
+                               self->saved.mean, self->saved.rstd, layer->out[0]->g, in->g); /* (2) */
     if (self->weight) grad_shards(pass, self->weight, weight_leaf, layer);
     if (self->bias) grad_shards(pass, self->bias, bias_leaf, layer);
 }

@@ -23,9 +23,11 @@ typedef struct LinearConfig {
 } LinearConfig;
 
 static const Key keys[] = {
-    {"out_features", KEY_SIZE, offsetof(LinearConfig, out_features), "null", 1, 1e9, NULL, true, "size of the output; null: the data's classes or target columns"},
+    {"out_features", KEY_SIZE, offsetof(LinearConfig, out_features), "null", 1, 1e9, NULL, true,
+     "size of the output; null: the data's classes or target columns"},
     {"bias", KEY_BOOL, offsetof(LinearConfig, bias), "true", 0, 0, NULL, false, "add a learned vector"},
-    {"tie", KEY_STRING, offsetof(LinearConfig, tie), "null", 0, 0, NULL, true, "name of a layer above whose `weight` this one shares"},
+    {"tie", KEY_STRING, offsetof(LinearConfig, tie), "null", 0, 0, NULL, true,
+     "name of a layer above whose `weight` this one shares"},
     {0},
 };
 
@@ -41,7 +43,8 @@ static Status plan_weight(Layer *layer, Plan *plan, Init init) {
     char other[512];
     if (!config->tie) return plan_param(plan, layer, &self->weight, "weight", init, 2, self->O, self->I);
     int length = snprintf(other, sizeof other, "%s.weight", config->tie);
-    if (length < 0 || (size_t)length >= sizeof other) return plan_fail(layer, "tie", "a name of %d bytes; the longest has %zu", length, sizeof other - 1);
+    if (length < 0 || (size_t)length >= sizeof other)
+        return plan_fail(layer, "tie", "a name of %d bytes; the longest has %zu", length, sizeof other - 1);
     return plan_tied(plan, layer, &self->weight, "weight", other, self->O, self->I);
 }
 
@@ -66,23 +69,48 @@ static void linear_forward_rows(Layer *layer, const Pass *pass, size_t first, si
     const Linear *self = layer->self;
     const real *x = layer->in[0]->v + first * self->I;
     (void)pass;
-    gemm(&(Gemm){.m = end - first, .n = self->O, .k = self->I, .a = x, .lda = self->I, .b = self->forward.v, .c = y, .ldc = self->O,
+    gemm(&(Gemm){.m = end - first,
+                 .n = self->O,
+                 .k = self->I,
+                 .a = x,
+                 .lda = self->I,
+                 .b = self->forward.v,
+                 .c = y,
+                 .ldc = self->O,
                  .bias = self->bias ? self->bias->v : NULL}); /* (1) */
 }
 
 static void input_gradient(const Linear *self, size_t rows, const real *dy, real *dx) {
-    gemm(&(Gemm){.m = rows, .n = self->I, .k = self->O, .a = dy, .lda = self->O, .b = self->backward.v, .c = dx, .ldc = self->I}); /* (2) */
+    gemm(&(Gemm){.m = rows,
+                 .n = self->I,
+                 .k = self->O,
+                 .a = dy,
+                 .lda = self->O,
+                 .b = self->backward.v,
+                 .c = dx,
+                 .ldc = self->I}); /* (2) */
 }
 
 static void weight_gradient(const Linear *self, size_t rows, const real *dy, const real *x, bool add, real *dW) {
-    gemm_tn(&(GemmTn){.m = self->O, .n = self->I, .k = rows, .a = dy, .lda = self->O, .order = in_order(self->O), .b = x, .ldb = self->I, .c = dW, .ldc = self->I, .accumulate = add}); /* (3) */
+    gemm_tn(&(GemmTn){.m = self->O,
+                      .n = self->I,
+                      .k = rows,
+                      .a = dy,
+                      .lda = self->O,
+                      .order = in_order(self->O),
+                      .b = x,
+                      .ldb = self->I,
+                      .c = dW,
+                      .ldc = self->I,
+                      .accumulate = add}); /* (3) */
 }
 
 static void bias_gradient(const Linear *self, size_t rows, const real *dy, bool add, real *db) {
     column_sums(dy, self->O, in_order(self->O), rows, db, add); /* (4) */
 }
 
-static void linear_backward_rows(Layer *layer, const Pass *pass, size_t first, size_t end, const real *dy, real *dx, size_t shard, bool starts) {
+static void linear_backward_rows(Layer *layer, const Pass *pass, size_t first, size_t end, const real *dy, real *dx,
+                                 size_t shard, bool starts) {
     const Linear *self = layer->self;
     const real *x = layer->in[0]->v + first * self->I;
     real *dW = grad_rows(pass, self->weight, shard), *db = self->bias ? grad_rows(pass, self->bias, shard) : NULL;

@@ -14,9 +14,12 @@ static void find_largest(size_t rows, size_t features, const real *logits, int32
     }
 }
 
-void loss_cross_entropy(const LossSpec *spec, size_t rows, size_t features, real *logits, const int32_t *target, bool gradient, double *row_loss, uint8_t *row_correct, int32_t *predicted, ShardResult *result) {
+void loss_cross_entropy(const LossSpec *spec, size_t rows, size_t features, real *logits, const int32_t *target,
+                        bool gradient, double *row_loss, uint8_t *row_correct, int32_t *predicted,
+                        ShardResult *result) {
     if (predicted) find_largest(rows, features, logits, predicted);
-    op_cross_entropy(rows, features, logits, target, spec->ignore_index, (real)spec->label_smoothing, gradient, row_loss, row_correct);
+    op_cross_entropy(rows, features, logits, target, spec->ignore_index, (real)spec->label_smoothing, gradient,
+                     row_loss, row_correct);
     for (size_t r = 0; r < rows; r++) {
         if (target[r] == spec->ignore_index) continue;
         result->loss += row_loss[r];

@@ -10,7 +10,8 @@
 /* -log softmax(logits)[target], with label smoothing, over rows [rows, features]. With `gradient` the
  * logits become d loss / d logits. row_loss and row_correct [rows] are scratch; predicted (NULL: no)
  * gets the first largest logit of each row. */
-void loss_cross_entropy(const LossSpec *spec, size_t rows, size_t features, real *logits, const int32_t *target, bool gradient, double *row_loss, uint8_t *row_correct, int32_t *predicted, ShardResult *result);
+void loss_cross_entropy(const LossSpec *spec, size_t rows, size_t features, real *logits, const int32_t *target,
+                        bool gradient, double *row_loss, uint8_t *row_correct, int32_t *predicted, ShardResult *result);
 
 /* (y - target)^2 over n elements; dy (NULL: no) = 2 (y - target). */
 void loss_mse(size_t n, const real *y, const real *target, real *dy, ShardResult *result);

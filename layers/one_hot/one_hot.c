@@ -11,7 +11,8 @@ typedef struct OneHotConfig {
 } OneHotConfig;
 
 static const Key keys[] = {
-    {"num_classes", KEY_SIZE, offsetof(OneHotConfig, num_classes), "null", 1, 1e9, NULL, true, "columns; null: the data's vocabulary"},
+    {"num_classes", KEY_SIZE, offsetof(OneHotConfig, num_classes), "null", 1, 1e9, NULL, true,
+     "columns; null: the data's vocabulary"},
     {0},
 };
 
@@ -20,7 +21,9 @@ static Status one_hot_plan(Layer *layer, Plan *plan) {
     const Value *in = layer->in[0];
     size_t V = config->num_classes == KEY_NULL_SIZE ? in->vocabulary : config->num_classes;
     if (V < in->vocabulary)
-        return plan_fail(layer, "num_classes", "%zu columns for the data's vocabulary of %zu ids; leave the key out or make it at least %zu", V, in->vocabulary, in->vocabulary);
+        return plan_fail(layer, "num_classes",
+                         "%zu columns for the data's vocabulary of %zu ids; leave the key out or make it at least %zu",
+                         V, in->vocabulary, in->vocabulary);
     plan_output(plan, layer, "", in->grain, V);
     return OK;
 }

@@ -12,8 +12,12 @@
 /* Below this many multiply-adds one thread is done before others would have begun. */
 enum { SERIAL_WORK = 1 << 19 };
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t pieces(size_t n, size_t of) { return (n + of - 1) / of; }
+static size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+static size_t pieces(size_t n, size_t of) {
+    return (n + of - 1) / of;
+}
 
 /* Whether m * n * k is small, without overflow: each factor is first cut to what decides. */
 static bool is_small(size_t m, size_t n, size_t k) {
@@ -66,11 +70,13 @@ void pack_plain(const real *w, size_t ldw, Interleave gates, size_t n, size_t fi
 
 /* ---- products ------------------------------------------------------------------------------------------ */
 
-void gemm_serial(const Gemm *gemm) { ops_kernels->gemm.serial(gemm); }
+void gemm_serial(const Gemm *gemm) {
+    ops_kernels->gemm.serial(gemm);
+}
 
 /* A grid of pieces of rows and of panels. */
 typedef struct Grid {
-    size_t rows, panels;       /* of a piece */
+    size_t rows, panels; /* of a piece */
     size_t row_pieces, panel_pieces;
 } Grid;
 
@@ -81,10 +87,8 @@ static Grid grid_cut(size_t rows, size_t panels, Grid most, Grid fewest, size_t 
     while (pieces(rows, g.rows) * pieces(panels, g.panels) < wanted) {
         if (g.panels >= 2 * fewest.panels && (g.panels * PANEL >= g.rows * unit || g.rows < 2 * fewest.rows))
             g.panels = pieces(g.panels, 2);
-        else if (g.rows >= 2 * fewest.rows)
-            g.rows = pieces(g.rows, 2);
-        else
-            break;
+        else if (g.rows >= 2 * fewest.rows) g.rows = pieces(g.rows, 2);
+        else break;
     }
     g.row_pieces = pieces(rows, g.rows);
     g.panel_pieces = pieces(panels, g.panels);
@@ -92,7 +96,8 @@ static Grid grid_cut(size_t rows, size_t panels, Grid most, Grid fewest, size_t 
 }
 
 static void gemm_piece(const Gemm *gemm, const Grid *grid, size_t piece) {
-    const size_t panel = piece / grid->row_pieces * grid->panels, i = piece % grid->row_pieces * grid->rows, j = panel * PANEL;
+    const size_t panel = piece / grid->row_pieces * grid->panels, i = piece % grid->row_pieces * grid->rows,
+                 j = panel * PANEL;
     Gemm part = *gemm;
     part.m = least(grid->rows, gemm->m - i);
     part.n = least(grid->panels * PANEL, gemm->n - j);
@@ -126,7 +131,8 @@ void gemm_tn(const GemmTn *gemm) {
     static const Grid most = {.rows = TN_ROWS, .panels = TN_PANELS}, fewest = {.rows = 4, .panels = 4};
     if (gemm->m == 0 || gemm->n == 0) return;
     const int threads = is_small(gemm->m, gemm->n, gemm->k) ? 1 : (int)ops_threads();
-    const size_t rows = panel_count(gemm->order.gates > 1 ? interleaved(gemm->order) : gemm->m), panels = panel_count(gemm->n);
+    const size_t rows = panel_count(gemm->order.gates > 1 ? interleaved(gemm->order) : gemm->m),
+                 panels = panel_count(gemm->n);
     /* Each piece packs its own operands, so fewer pieces pack less. */
     const Grid grid = grid_cut(rows, panels, most, fewest, PANEL, (size_t)threads);
     const size_t count = grid.row_pieces * grid.panel_pieces;
@@ -137,9 +143,11 @@ void gemm_tn(const GemmTn *gemm) {
 
 void column_sums(const real *a, size_t lda, Interleave order, size_t k, real *c, bool accumulate) {
     enum { PANELS = 4 };
-    const size_t panels = panel_count(order.gates > 1 ? interleaved(order) : order.units), count = pieces(panels, PANELS);
+    const size_t panels = panel_count(order.gates > 1 ? interleaved(order) : order.units),
+                 count = pieces(panels, PANELS);
     const int threads = is_small(panels * PANEL, k, 8) ? 1 : (int)ops_threads();
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (size_t piece = 0; piece < count; piece++)
-        ops_kernels->gemm.column_sums(a, lda, order, k, c, accumulate, piece * PANELS, least((piece + 1) * PANELS, panels));
+        ops_kernels->gemm.column_sums(a, lda, order, k, c, accumulate, piece * PANELS,
+                                      least((piece + 1) * PANELS, panels));
 }

@@ -23,7 +23,8 @@ typedef struct GemmKernels {
     void (*serial)(const Gemm *gemm);
     void (*tn)(const GemmTn *gemm, TnPiece piece, real *scratch);
     /* Panels [first, end) of A's columns. */
-    void (*column_sums)(const real *a, size_t lda, Interleave order, size_t k, real *c, bool accumulate, size_t first, size_t end);
+    void (*column_sums)(const real *a, size_t lda, Interleave order, size_t k, real *c, bool accumulate, size_t first,
+                        size_t end);
 } GemmKernels;
 
 typedef struct LayerNorm {
@@ -57,7 +58,8 @@ typedef struct RowKernels {
     void (*add)(size_t n, const real *x, real *y);
     /* Word j of counter (c, time, position, step), c = 16 b + l, decides feature 64 b + 16 j + l; it is
      * dropped if the word is below `threshold`, else multiplied by `scale`. */
-    void (*dropout)(const uint32_t key[2], const uint32_t counter[3], uint64_t threshold, real scale, size_t features, const real *x, real *y);
+    void (*dropout)(const uint32_t key[2], const uint32_t counter[3], uint32_t threshold, real scale, size_t features,
+                    const real *x, real *y);
     void (*layer_norm)(const LayerNorm *n, size_t first, size_t end);
     void (*layer_norm_backward)(const LayerNormBackward *n, size_t first, size_t end);
     void (*layer_norm_gradients)(const LayerNormBackward *n, size_t first, size_t end);

@@ -18,7 +18,8 @@ static void supported(const Kernels *list[4]) {
     size_t n = 0;
 #ifdef LOCKSTEP_HAVE_X86
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl"))
         list[n++] = &kernels_avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list[n++] = &kernels_avx2;
 #endif
@@ -45,7 +46,9 @@ static Status refuse(void) {
         if (i > 0) strcat(names, ", ");
         strcat(names, list[i]->name);
     }
-    return status_fail(ERR_USAGE, "LOCKSTEP_ISA=%s (environment): this machine has no such kernels; use one of %s, or unset it", getenv("LOCKSTEP_ISA"), names);
+    return status_fail(ERR_USAGE,
+                       "LOCKSTEP_ISA=%s (environment): this machine has no such kernels; use one of %s, or unset it",
+                       getenv("LOCKSTEP_ISA"), names);
 }
 
 Status ops_start(size_t threads) {
@@ -56,7 +59,9 @@ Status ops_start(size_t threads) {
     if (threads == 0 || !size_multiply3(threads, TN_SCRATCH, sizeof(real), &bytes))
         return status_fail(ERR_INTERNAL, "ops_start (ops): %zu threads", threads);
     scratch = pages_alloc(bytes);
-    if (!scratch) return status_fail(ERR_USAGE, "scratch memory of %zu threads (%zu bytes): not available; use fewer threads", threads, bytes);
+    if (!scratch)
+        return status_fail(ERR_USAGE, "scratch memory of %zu threads (%zu bytes): not available; use fewer threads",
+                           threads, bytes);
     scratch_bytes = bytes;
     scratch_threads = threads;
     ops_kernels = chosen;
@@ -75,6 +80,10 @@ const char *ops_isa(void) {
     return chosen ? chosen->name : getenv("LOCKSTEP_ISA");
 }
 
-size_t ops_threads(void) { return scratch_threads; }
+size_t ops_threads(void) {
+    return scratch_threads;
+}
 
-real *ops_scratch(size_t thread) { return scratch + thread * TN_SCRATCH; }
+real *ops_scratch(size_t thread) {
+    return scratch + thread * TN_SCRATCH;
+}

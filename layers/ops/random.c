@@ -11,12 +11,15 @@
 
 void random_words(uint64_t key, uint64_t counter_low, uint64_t counter_high, uint32_t out[4]) {
     const philox4x32_key_t k = {{(uint32_t)key, (uint32_t)(key >> 32)}};
-    const philox4x32_ctr_t c = {{(uint32_t)counter_low, (uint32_t)(counter_low >> 32), (uint32_t)counter_high, (uint32_t)(counter_high >> 32)}};
+    const philox4x32_ctr_t c = {
+        {(uint32_t)counter_low, (uint32_t)(counter_low >> 32), (uint32_t)counter_high, (uint32_t)(counter_high >> 32)}};
     const philox4x32_ctr_t r = philox4x32(c, k);
     memcpy(out, r.v, sizeof r.v);
 }
 
-uint64_t random_name(const char *name) { return XXH3_64bits(name, strlen(name)); }
+uint64_t random_name(const char *name) {
+    return XXH3_64bits(name, strlen(name));
+}
 
 /* In [0, 1), a multiple of 2^-53. */
 static double fraction(uint32_t low, uint32_t high) {

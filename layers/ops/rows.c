@@ -9,24 +9,29 @@
 /* Elements in a block of a flat operation, and in the least work worth more than one thread. */
 enum { FLAT_BLOCK = 8192, THREADED = 32768 };
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t pieces(size_t n, size_t of) { return (n + of - 1) / of; }
+static size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+static size_t pieces(size_t n, size_t of) {
+    return (n + of - 1) / of;
+}
 static int threads_for(size_t rows, size_t features) {
     return rows >= THREADED || rows * least(features, THREADED) >= THREADED ? (int)ops_threads() : 1;
 }
 /* Rows in a block: about FLAT_BLOCK elements. */
-static size_t rows_in_block(size_t features) { return features >= FLAT_BLOCK ? 1 : FLAT_BLOCK / (features ? features : 1); }
+static size_t rows_in_block(size_t features) {
+    return features >= FLAT_BLOCK ? 1 : FLAT_BLOCK / (features ? features : 1);
+}
 
 /* Does `call` for each block of a range: `first` and `count` are its begin and length. */
-#define EACH_BLOCK(n, block, threads, call)                                                        \
-    do {                                                                                           \
-        const size_t blocks = pieces(n, block);                                                    \
-        const int team = threads;                                                                  \
-        _Pragma("omp parallel for schedule(static) num_threads(team)")                             \
-        for (size_t b = 0; b < blocks; b++) {                                                      \
-            const size_t first = b * (block), count = least(block, (n)-first);                     \
-            call;                                                                                  \
-        }                                                                                          \
+#define EACH_BLOCK(n, block, threads, call)                                                                            \
+    do {                                                                                                               \
+        const size_t blocks = pieces(n, block);                                                                        \
+        const int team = threads;                                                                                      \
+        _Pragma("omp parallel for schedule(static) num_threads(team)") for (size_t b = 0; b < blocks; b++) {           \
+            const size_t first = b * (block), count = least(block, (n)-first);                                         \
+            call;                                                                                                      \
+        }                                                                                                              \
     } while (0)
 
 void op_activation(Activation kind, size_t n, const real *x, real *y) {
@@ -34,7 +39,8 @@ void op_activation(Activation kind, size_t n, const real *x, real *y) {
 }
 
 void op_activation_backward(Activation kind, size_t n, const real *x, const real *dy, real *dx) {
-    EACH_BLOCK(n, FLAT_BLOCK, threads_for(n, 1), ops_kernels->rows.activation_backward(kind, count, x + first, dy + first, dx + first));
+    EACH_BLOCK(n, FLAT_BLOCK, threads_for(n, 1),
+               ops_kernels->rows.activation_backward(kind, count, x + first, dy + first, dx + first));
 }
 
 void op_add(size_t n, const real *x, real *y) {
@@ -61,8 +67,7 @@ static void dropout_key(DropoutKey key, uint32_t out[2]) {
 }
 
 typedef struct Dropout {
-    uint32_t site[2], step;
-    uint64_t threshold;
+    uint32_t site[2], step, threshold;
     real scale;
     size_t sequences;
     const size_t *offset;
@@ -79,10 +84,8 @@ static size_t sequence_of(const Dropout *d, size_t r) {
     size_t low = 0, high = d->sequences;
     while (high - low > 1) {
         const size_t middle = low + (high - low) / 2;
-        if (d->offset[middle] <= r)
-            low = middle;
-        else
-            high = middle;
+        if (d->offset[middle] <= r) low = middle;
+        else high = middle;
     }
     return low;
 }
@@ -93,13 +96,16 @@ static void dropout_rows(const Dropout *d, size_t first, size_t count) {
         while (r >= d->offset[s + 1]) s++;
         const uint32_t key[2] = {d->site[0], d->site[1] ^ (uint32_t)(d->position[s] >> 32)};
         const uint32_t counter[3] = {(uint32_t)(r - d->offset[s]), (uint32_t)d->position[s], d->step};
-        ops_kernels->rows.dropout(key, counter, d->threshold, d->scale, d->features, d->x + r * d->ldx, d->y + r * d->ldy);
+        ops_kernels->rows.dropout(key, counter, d->threshold, d->scale, d->features, d->x + r * d->ldx,
+                                  d->y + r * d->ldy);
     }
 }
 
-void op_dropout(DropoutKey key, real p, size_t sequences, const size_t *offset, const uint64_t *position, size_t features, const real *x, size_t ldx, real *y, size_t ldy) {
+void op_dropout(DropoutKey key, real p, size_t sequences, const size_t *offset, const uint64_t *position,
+                size_t features, const real *x, size_t ldx, real *y, size_t ldy) {
+    /* p = 1: what the threshold lets through is multiplied by 0. */
     Dropout d = {.step = (uint32_t)key.step,
-                 .threshold = (uint64_t)((double)p * 0x1p32),
+                 .threshold = p < 1 ? (uint32_t)((double)p * 0x1p32) : UINT32_MAX,
                  .scale = p < 1 ? 1 / (1 - p) : 0,
                  .sequences = sequences,
                  .offset = offset,
@@ -116,29 +122,61 @@ void op_dropout(DropoutKey key, real p, size_t sequences, const size_t *offset, 
 
 /* ---- rows ---------------------------------------------------------------------------------------------- */
 
-void op_layer_norm(size_t rows, size_t features, real eps, const real *x, const real *weight, const real *bias, real *y, real *mean, real *rstd) {
-    const LayerNorm a = {.rows = rows, .features = features, .eps = eps, .x = x, .weight = weight, .bias = bias, .y = y, .mean = mean, .rstd = rstd};
-    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features), ops_kernels->rows.layer_norm(&a, first, first + count));
+void op_layer_norm(size_t rows, size_t features, real eps, const real *x, const real *weight, const real *bias, real *y,
+                   real *mean, real *rstd) {
+    const LayerNorm a = {.rows = rows,
+                         .features = features,
+                         .eps = eps,
+                         .x = x,
+                         .weight = weight,
+                         .bias = bias,
+                         .y = y,
+                         .mean = mean,
+                         .rstd = rstd};
+    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features),
+               ops_kernels->rows.layer_norm(&a, first, first + count));
 }
 
-void op_layer_norm_backward(size_t rows, size_t features, const real *x, const real *weight, const real *mean, const real *rstd, const real *dy, real *dx) {
-    const LayerNormBackward a = {.rows = rows, .features = features, .x = x, .weight = weight, .mean = mean, .rstd = rstd, .dy = dy, .dx = dx};
-    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features), ops_kernels->rows.layer_norm_backward(&a, first, first + count));
+void op_layer_norm_backward(size_t rows, size_t features, const real *x, const real *weight, const real *mean,
+                            const real *rstd, const real *dy, real *dx) {
+    const LayerNormBackward a = {
+        .rows = rows, .features = features, .x = x, .weight = weight, .mean = mean, .rstd = rstd, .dy = dy, .dx = dx};
+    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features),
+               ops_kernels->rows.layer_norm_backward(&a, first, first + count));
 }
 
-void op_layer_norm_gradients(size_t rows, size_t features, const real *x, const real *mean, const real *rstd, const real *dy, real *dweight, real *dbias) {
+void op_layer_norm_gradients(size_t rows, size_t features, const real *x, const real *mean, const real *rstd,
+                             const real *dy, real *dweight, real *dbias) {
     enum { FEATURES = 64 };
-    const LayerNormBackward a = {.rows = rows, .features = features, .x = x, .mean = mean, .rstd = rstd, .dy = dy, .dweight = dweight, .dbias = dbias};
-    EACH_BLOCK(features, (size_t)FEATURES, threads_for(rows, features), ops_kernels->rows.layer_norm_gradients(&a, first, first + count));
+    const LayerNormBackward a = {.rows = rows,
+                                 .features = features,
+                                 .x = x,
+                                 .mean = mean,
+                                 .rstd = rstd,
+                                 .dy = dy,
+                                 .dweight = dweight,
+                                 .dbias = dbias};
+    EACH_BLOCK(features, (size_t)FEATURES, threads_for(rows, features),
+               ops_kernels->rows.layer_norm_gradients(&a, first, first + count));
 }
 
-void op_cross_entropy(size_t rows, size_t classes, real *logits, const int32_t *target, int64_t ignore, real smoothing, bool gradient, double *loss, uint8_t *correct) {
-    const CrossEntropy e = {.classes = classes, .logits = logits, .target = target, .ignore = ignore, .smoothing = smoothing, .gradient = gradient, .loss = loss, .correct = correct};
-    EACH_BLOCK(rows, rows_in_block(classes), threads_for(rows, classes), ops_kernels->rows.cross_entropy(&e, first, first + count));
+void op_cross_entropy(size_t rows, size_t classes, real *logits, const int32_t *target, int64_t ignore, real smoothing,
+                      bool gradient, double *loss, uint8_t *correct) {
+    const CrossEntropy e = {.classes = classes,
+                            .logits = logits,
+                            .target = target,
+                            .ignore = ignore,
+                            .smoothing = smoothing,
+                            .gradient = gradient,
+                            .loss = loss,
+                            .correct = correct};
+    EACH_BLOCK(rows, rows_in_block(classes), threads_for(rows, classes),
+               ops_kernels->rows.cross_entropy(&e, first, first + count));
 }
 
 void op_softmax(size_t rows, size_t features, real *x) {
-    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features), ops_kernels->rows.softmax(features, x, first, first + count));
+    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features),
+               ops_kernels->rows.softmax(features, x, first, first + count));
 }
 
 /* ---- embedding ----------------------------------------------------------------------------------------- */
@@ -153,7 +191,8 @@ static void sort_rows(size_t rows, const int32_t *ids, size_t vocabulary, size_t
     start[0] = 0;
 }
 
-void op_embedding_gradient(size_t rows, const int32_t *ids, size_t vocabulary, size_t features, const real *dy, size_t lddy, size_t *order, real *g) {
+void op_embedding_gradient(size_t rows, const int32_t *ids, size_t vocabulary, size_t features, const real *dy,
+                           size_t lddy, size_t *order, real *g) {
     size_t *start = order + rows;
     const size_t chunks = pieces(features, EMBEDDING_CHUNK);
     sort_rows(rows, ids, vocabulary, start, order);
@@ -162,6 +201,7 @@ void op_embedding_gradient(size_t rows, const int32_t *ids, size_t vocabulary, s
     for (size_t v = 0; v < vocabulary; v++)
         for (size_t c = 0; c < chunks; c++) {
             const size_t f = c * EMBEDDING_CHUNK;
-            ops_kernels->rows.sum_rows(least(features - f, EMBEDDING_CHUNK), dy + f, lddy, order + start[v], start[v + 1] - start[v], g + v * features + f);
+            ops_kernels->rows.sum_rows(least(features - f, EMBEDDING_CHUNK), dy + f, lddy, order + start[v],
+                                       start[v + 1] - start[v], g + v * features + f);
         }
 }

@@ -63,8 +63,10 @@ VEC_FN vf vf_tanh(vf x) {
 
 /* Up to 0.9: x (1 + P(x^2)); above: 1 - e^Q(|x|); 1 from 3.92 on. */
 VEC_FN vf vf_erf(vf x) {
-    static const real p[7] = {0x1.06eba8p-3f, -0x1.812744p-2f, 0x1.ce2e54p-4f, -0x1.b81524p-6f, 0x1.550a46p-8f, -0x1.aca39cp-11f, 0x1.6510ep-14f};
-    static const real q[7] = {-0x1.5d110cp-13f, -0x1.20b752p+0f, -0x1.4621bap-1f, -0x1.aa731ap-4f, 0x1.6d9cc8p-6f, -0x1.91ccc8p-9f, 0x1.9fb25cp-13f};
+    static const real p[7] = {0x1.06eba8p-3f, -0x1.812744p-2f,  0x1.ce2e54p-4f, -0x1.b81524p-6f,
+                              0x1.550a46p-8f, -0x1.aca39cp-11f, 0x1.6510ep-14f};
+    static const real q[7] = {-0x1.5d110cp-13f, -0x1.20b752p+0f, -0x1.4621bap-1f, -0x1.aa731ap-4f,
+                              0x1.6d9cc8p-6f,   -0x1.91ccc8p-9f, 0x1.9fb25cp-13f};
     const vf one = vf_set(1.0f);
     vf n, a = vf_min(vf_set(4.0f), vf_abs(x));
     vf near = vf_fma(a, vec_polynomial(vf_mul(a, a), p, 7), a);

@@ -22,7 +22,8 @@ typedef struct SelectConfig {
 } SelectConfig;
 
 static const Key keys[] = {
-    {"kind", KEY_CHOICE, offsetof(SelectConfig, kind), "last", 0, 0, "last|first|mean|max|final", false, "which row of a sequence, or what of all; final: the last hidden state of the layer above"},
+    {"kind", KEY_CHOICE, offsetof(SelectConfig, kind), "last", 0, 0, "last|first|mean|max|final", false,
+     "which row of a sequence, or what of all; final: the last hidden state of the layer above"},
     {0},
 };
 
@@ -35,12 +36,17 @@ static Status select_plan(Layer *layer, Plan *plan) {
     Select *self = layer->self;
     const Value *in = layer->in[0];
     size_t F = in->features;
-    if (in->grain == PER_SEQUENCE) return plan_fail(layer, "input", "'%s' has one row per sequence already; leave the layer out", in->name);
+    if (in->grain == PER_SEQUENCE)
+        return plan_fail(layer, "input", "'%s' has one row per sequence already; leave the layer out", in->name);
     if (config->kind == FINAL) {
         layer->in[0] = plan_sibling(in, "h_n");
-        if (!layer->in[0]) return plan_fail(layer, "kind", "'%s' has no final state; final reads an rnn, a gru or an lstm, use last elsewhere", in->name);
+        if (!layer->in[0])
+            return plan_fail(layer, "kind",
+                             "'%s' has no final state; final reads an rnn, a gru or an lstm, use last elsewhere",
+                             in->name);
         if (layer->in[0]->features < F)
-            return plan_fail(layer, "kind", "'%s' has %zu columns, fewer than the %zu of '%s'; use last", layer->in[0]->name, layer->in[0]->features, F, in->name);
+            return plan_fail(layer, "kind", "'%s' has %zu columns, fewer than the %zu of '%s'; use last",
+                             layer->in[0]->name, layer->in[0]->features, F, in->name);
     }
     plan_output(plan, layer, "", PER_SEQUENCE, F);
     if (config->kind == MAX) plan_index(plan, &self->row, plan_max_sequences(plan) * F);
@@ -54,7 +60,9 @@ typedef struct Span {
     size_t first, T;
 } Span;
 
-static Span span_of(const Pass *pass, size_t b) { return (Span){pass->rows.offset[b], pass->rows.offset[b + 1] - pass->rows.offset[b]}; }
+static Span span_of(const Pass *pass, size_t b) {
+    return (Span){pass->rows.offset[b], pass->rows.offset[b + 1] - pass->rows.offset[b]};
+}
 
 static void mean_rows(const real *x, Span span, size_t F, real *y) {
     memset(y, 0, F * sizeof *y);
@@ -84,11 +92,21 @@ static void select_forward(Layer *layer, const Pass *pass) {
         Span span = span_of(pass, b);
         real *y = out->v + b * F;
         switch ((Kind)config->kind) {
-        case LAST: memcpy(y, in->v + (span.first + span.T - 1) * F, F * sizeof *y); break;
-        case FIRST: memcpy(y, in->v + span.first * F, F * sizeof *y); break;
-        case MEAN: mean_rows(in->v, span, F, y); break;
-        case MAX: max_rows(in->v, span, F, y, self->row + b * F); break;
-        case FINAL: memcpy(y, in->v + (b + 1) * in->features - F, F * sizeof *y); break;
+        case LAST:
+            memcpy(y, in->v + (span.first + span.T - 1) * F, F * sizeof *y);
+            break;
+        case FIRST:
+            memcpy(y, in->v + span.first * F, F * sizeof *y);
+            break;
+        case MEAN:
+            mean_rows(in->v, span, F, y);
+            break;
+        case MAX:
+            max_rows(in->v, span, F, y, self->row + b * F);
+            break;
+        case FINAL:
+            memcpy(y, in->v + (b + 1) * in->features - F, F * sizeof *y);
+            break;
         }
     }
 }
@@ -112,13 +130,21 @@ static void select_backward(Layer *layer, const Pass *pass) {
         Span span = span_of(pass, b);
         const real *dy = out->g + b * F;
         switch ((Kind)config->kind) {
-        case LAST: memcpy(dx + (span.first + span.T - 1) * F, dy, F * sizeof *dy); break;
-        case FIRST: memcpy(dx + span.first * F, dy, F * sizeof *dy); break;
-        case MEAN: spread_mean(dy, span, F, dx); break;
+        case LAST:
+            memcpy(dx + (span.first + span.T - 1) * F, dy, F * sizeof *dy);
+            break;
+        case FIRST:
+            memcpy(dx + span.first * F, dy, F * sizeof *dy);
+            break;
+        case MEAN:
+            spread_mean(dy, span, F, dx);
+            break;
         case MAX:
             for (size_t f = 0; f < F; f++) dx[self->row[b * F + f] * F + f] = dy[f];
             break;
-        case FINAL: memcpy(dx + (b + 1) * in->features - F, dy, F * sizeof *dy); break;
+        case FINAL:
+            memcpy(dx + (b + 1) * in->features - F, dy, F * sizeof *dy);
+            break;
         }
     }
 }

@@ -30,18 +30,18 @@ static double now(void) {
 }
 
 /* Enough independent chains for every vector unit; the compiler picks the widest of `target`. */
-#define PEAK(name, bytes, chains, target)                                                          \
-    target static float name(long n) {                                                             \
-        typedef float v __attribute__((vector_size(bytes)));                                       \
-        v acc[chains], x = {0}, y = {0};                                                           \
-        __asm__ volatile("" : "+m"(x), "+m"(y));                                                   \
-        for (int c = 0; c < (chains); c++) acc[c] = x + (float)c;                                  \
-        for (long i = 0; i < n; i++) {                                                             \
-            _Pragma("GCC unroll 32") for (int c = 0; c < (chains); c++) acc[c] = acc[c] * x + y;   \
-        }                                                                                          \
-        float sum = 0;                                                                             \
-        for (int c = 0; c < (chains); c++) sum += acc[c][0];                                       \
-        return sum;                                                                                \
+#define PEAK(name, bytes, chains, target)                                                                              \
+    target static float name(long n) {                                                                                 \
+        typedef float v __attribute__((vector_size(bytes)));                                                           \
+        v acc[chains], x = {0}, y = {0};                                                                               \
+        __asm__ volatile("" : "+m"(x), "+m"(y));                                                                       \
+        for (int c = 0; c < (chains); c++) acc[c] = x + (float)c;                                                      \
+        for (long i = 0; i < n; i++) {                                                                                 \
+            _Pragma("GCC unroll 32") for (int c = 0; c < (chains); c++) acc[c] = acc[c] * x + y;                       \
+        }                                                                                                              \
+        float sum = 0;                                                                                                 \
+        for (int c = 0; c < (chains); c++) sum += acc[c][0];                                                           \
+        return sum;                                                                                                    \
     }
 #if defined(__x86_64__)
 PEAK(peak_avx512, 64, 24, __attribute__((target("avx512f"), optimize("fp-contract=fast"))))
@@ -58,20 +58,16 @@ static double peak(void) {
     {
         float sum;
 #if defined(__x86_64__)
-        if (__builtin_cpu_supports("avx512f"))
-            sum = peak_avx512(n);
-        else if (__builtin_cpu_supports("avx2"))
-            sum = peak_avx2(n);
+        if (__builtin_cpu_supports("avx512f")) sum = peak_avx512(n);
+        else if (__builtin_cpu_supports("avx2")) sum = peak_avx2(n);
         else
 #endif
             sum = peak_plain(n);
         sink = sum;
     }
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f"))
-        flops = 2.0 * 24 * 16;
-    else if (__builtin_cpu_supports("avx2"))
-        flops = 2.0 * 12 * 8;
+    if (__builtin_cpu_supports("avx512f")) flops = 2.0 * 24 * 16;
+    else if (__builtin_cpu_supports("avx2")) flops = 2.0 * 12 * 8;
 #endif
     return flops * (double)n * (double)ops_threads() / (now() - start) * 1e-9;
 }
@@ -88,18 +84,24 @@ typedef struct Operands {
 
 static void ours(const Shape *s, const Operands *o) {
     if (s->transposed)
-        gemm_tn(&(GemmTn){.m = s->m, .n = s->n, .k = s->k, .a = o->a, .lda = s->m, .order = in_order(s->m), .b = o->w, .ldb = s->n, .c = o->c, .ldc = s->n});
-    else
-        gemm(&(Gemm){.m = s->m, .n = s->n, .k = s->k, .a = o->a, .lda = s->k, .b = o->b, .c = o->c, .ldc = s->n});
+        gemm_tn(&(GemmTn){.m = s->m,
+                          .n = s->n,
+                          .k = s->k,
+                          .a = o->a,
+                          .lda = s->m,
+                          .order = in_order(s->m),
+                          .b = o->w,
+                          .ldb = s->n,
+                          .c = o->c,
+                          .ldc = s->n});
+    else gemm(&(Gemm){.m = s->m, .n = s->n, .k = s->k, .a = o->a, .lda = s->k, .b = o->b, .c = o->c, .ldc = s->n});
 }
 
 static void theirs(const Shape *s, const Operands *o) {
 #ifdef HAVE_CBLAS
     const int m = (int)s->m, n = (int)s->n, k = (int)s->k;
-    if (s->transposed)
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, n, k, 1, o->a, m, o->w, n, 0, o->c, n);
-    else
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1, o->a, k, o->w, k, 0, o->c, n);
+    if (s->transposed) cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, n, k, 1, o->a, m, o->w, n, 0, o->c, n);
+    else cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1, o->a, k, o->w, k, 0, o->c, n);
 #else
     (void)s, (void)o;
 #endif
@@ -134,23 +136,25 @@ static void measure(const Shape *s, int rounds) {
         for (int i = 0; i < 3; i++)
             if (got[i] > best[i]) best[i] = got[i];
     }
-    printf("%-12s m %5zu n %5zu k %5zu  %7.1f GF/s  %5.1f %% of %5.1f", s->label, s->m, s->n, s->k, best[1], 100 * best[1] / best[0], best[0]);
+    printf("%-12s m %5zu n %5zu k %5zu  %7.1f GF/s  %5.1f %% of %5.1f", s->label, s->m, s->n, s->k, best[1],
+           100 * best[1] / best[0], best[0]);
 #ifdef HAVE_CBLAS
     printf("   cblas %7.1f  %4.2fx", best[2], best[1] / best[2]);
 #endif
     putchar('\n');
     fflush(stdout);
-    pages_free(o.a, a * sizeof(float)), pages_free(o.w, w * sizeof(float)), pages_free(o.b, b * sizeof(float)), pages_free(o.c, c * sizeof(float));
+    pages_free(o.a, a * sizeof(float)), pages_free(o.w, w * sizeof(float)), pages_free(o.b, b * sizeof(float)),
+        pages_free(o.c, c * sizeof(float));
 }
 
 int main(int argc, char **argv) {
     static const Shape shapes[] = {
-        {"generate", false, 1, 2048, 512},      {"step", false, 4, 2048, 512},        {"step", false, 16, 2048, 512},
-        {"step", false, 32, 2048, 512},         {"step", false, 32, 512, 128},        {"step", false, 64, 768, 256},
-        {"tokens", false, 4096, 2048, 512},     {"tokens", false, 4096, 512, 2048},   {"tokens", false, 4096, 1024, 256},
-        {"tokens", false, 4096, 512, 128},      {"classes", false, 4096, 65, 512},    {"classes", false, 1024, 32000, 256},
-        {"square", false, 256, 256, 256},       {"square", false, 1024, 1024, 1024},  {"gradient", true, 2048, 512, 4096},
-        {"gradient", true, 1024, 256, 4096},    {"gradient", true, 512, 128, 4096},   {"gradient", true, 65, 512, 4096},
+        {"generate", false, 1, 2048, 512},   {"step", false, 4, 2048, 512},       {"step", false, 16, 2048, 512},
+        {"step", false, 32, 2048, 512},      {"step", false, 32, 512, 128},       {"step", false, 64, 768, 256},
+        {"tokens", false, 4096, 2048, 512},  {"tokens", false, 4096, 512, 2048},  {"tokens", false, 4096, 1024, 256},
+        {"tokens", false, 4096, 512, 128},   {"classes", false, 4096, 65, 512},   {"classes", false, 1024, 32000, 256},
+        {"square", false, 256, 256, 256},    {"square", false, 1024, 1024, 1024}, {"gradient", true, 2048, 512, 4096},
+        {"gradient", true, 1024, 256, 4096}, {"gradient", true, 512, 128, 4096},  {"gradient", true, 65, 512, 4096},
         {"gradient", true, 512, 512, 128},
     };
     const int rounds = argc > 1 ? atoi(argv[1]) : 10;

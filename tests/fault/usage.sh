@@ -97,7 +97,7 @@ run train small.yaml --resume never
 ends 2 'small: --resume never, but it holds [0-9]+ checkpoints; choose another run.dir=, e.g. run.dir='
 run train small.yaml optimizer.lr=0.5 run.seed=7 model.rnn.hidden_size=9 data.seq_len=8 train.steps=30
 ends 2 'resume: the config differs' '^  run.seed: 1 -> 7$' '^  data.seq_len: 12 -> 8$' '^  model.rnn.hidden_size: 7 -> 9$' \
-    '^  optimizer.lr: 0.001 -> 0.5$'
+    '^  optimizer.lr: 0.001 -> 0.5'
 ! grep -q 'train.steps' err || fail 'train.steps may change on resume'
 sed 's/pale/PALE/' text.txt >other.txt
 run train small.yaml train.steps=30 data.path=other.txt

@@ -32,7 +32,8 @@ static Status run(Comm *comm, const char *checkpoint, const char *path) {
     Data *data;
     Engine *engine;
     TRY(restore_open(comm, checkpoint, NULL, 0, &r));
-    TRY(session_open_data(r.config, r.vocabulary, r.target_vocabulary, (size_t)r.classes, &data));
+    DataKnown known = restore_known(&r);
+    TRY(session_open_data(r.config, &known, &data));
     EngineUse use = {.info = data_info(data),
                      .shards = 1,
                      .batch_size = r.config->train.batch_size,

@@ -31,7 +31,9 @@ static inline void *rig_memory(size_t count, size_t element) {
     return memory;
 }
 
-static inline real sample_real(uint64_t stream, size_t i) { return (real)(2 * random_uniform(stream, i) - 1); }
+static inline real sample_real(uint64_t stream, size_t i) {
+    return (real)(2 * random_uniform(stream, i) - 1);
+}
 
 static inline void check(Status status) {
     if (status != OK) fail_msg("%s", status_message());
@@ -51,12 +53,20 @@ typedef struct Sample {
     real *weight[SAMPLE_MOST_PROBES];
 } Sample;
 
-static inline size_t sample_rows(const Sample *sample, Grain grain) { return grain == PER_STEP ? sample->offset[sample->sequences] : sample->sequences; }
+static inline size_t sample_rows(const Sample *sample, Grain grain) {
+    return grain == PER_STEP ? sample->offset[sample->sequences] : sample->sequences;
+}
 
 /* Lengths are sample_lengths times `stretch`. features > 0: real inputs, else ids below vocabulary.
  * Targets: classes below `columns`, and values. */
-static inline void sample_make(Sample *sample, size_t sequences, size_t stretch, size_t features, size_t vocabulary, Grain target_grain, size_t columns) {
-    *sample = (Sample){.sequences = sequences, .stretch = stretch, .features = features, .vocabulary = vocabulary, .columns = columns, .target_grain = target_grain};
+static inline void sample_make(Sample *sample, size_t sequences, size_t stretch, size_t features, size_t vocabulary,
+                               Grain target_grain, size_t columns) {
+    *sample = (Sample){.sequences = sequences,
+                       .stretch = stretch,
+                       .features = features,
+                       .vocabulary = vocabulary,
+                       .columns = columns,
+                       .target_grain = target_grain};
     for (size_t b = 0; b < sequences; b++) {
         sample->offset[b + 1] = sample->offset[b] + stretch * sample_lengths[b];
         sample->position[b] = b;
@@ -66,9 +76,11 @@ static inline void sample_make(Sample *sample, size_t sequences, size_t stretch,
     sample->x = rig_memory(rows * features, sizeof *sample->x);
     sample->classes = rig_memory(targets, sizeof *sample->classes);
     sample->values = rig_memory(targets * columns, sizeof *sample->values);
-    for (size_t r = 0; r < rows && vocabulary; r++) sample->ids[r] = (int32_t)(random_uniform(1, r) * (double)vocabulary);
+    for (size_t r = 0; r < rows && vocabulary; r++)
+        sample->ids[r] = (int32_t)(random_uniform(1, r) * (double)vocabulary);
     for (size_t i = 0; i < rows * features; i++) sample->x[i] = sample_real(2, i);
-    for (size_t t = 0; t < targets && columns; t++) sample->classes[t] = (int32_t)(random_uniform(3, t) * (double)columns);
+    for (size_t t = 0; t < targets && columns; t++)
+        sample->classes[t] = (int32_t)(random_uniform(3, t) * (double)columns);
     for (size_t i = 0; i < targets * columns; i++) sample->values[i] = sample_real(4, i);
 }
 
@@ -121,28 +133,48 @@ static inline void rig_batch(Rig *rig, size_t total_shards) {
     }
     size_t row = sample->offset[first], target = sample->target_grain == PER_STEP ? row : first;
     rig->batch = (Batch){
-        .rows = {.sequences = end - first, .offset = rig->offset, .position = sample->position + first, .shards = shards, .first_shard = rig->first_shard, .total_shards = total_shards, .shard = rig->shard, .longest = 6 * sample->stretch},
+        .rows = {.sequences = end - first,
+                 .offset = rig->offset,
+                 .position = sample->position + first,
+                 .shards = shards,
+                 .first_shard = rig->first_shard,
+                 .total_shards = total_shards,
+                 .shard = rig->shard,
+                 .longest = 6 * sample->stretch},
         .ids = sample->vocabulary ? sample->ids + row : NULL,
         .x = sample->features ? sample->x + row * sample->features : NULL,
         .classes = sample->classes + target,
         .values = sample->values + target * sample->columns,
         .weight = rig->weight,
     };
-    for (size_t p = 0; p < sample->probes; p++) rig->weight[p] = sample->weight[p] + (sample->probe_grain[p] == PER_STEP ? row : first) * sample->probe_features[p];
+    for (size_t p = 0; p < sample->probes; p++)
+        rig->weight[p] =
+            sample->weight[p] + (sample->probe_grain[p] == PER_STEP ? row : first) * sample->probe_features[p];
 }
 
 /* The spec of a model on a sample; layers, loss and probes are the caller's to set. */
 static inline ModelSpec rig_spec(const Sample *sample, const LayerSpec *layer, size_t layers, LossKind loss) {
-    return (ModelSpec){
-        .layer = layer, .layers = layers, .loss = {.kind = loss, .ignore_index = INT64_MIN},
-        .ids = sample->features == 0, .vocabulary = sample->vocabulary, .features = sample->features,
-        .target_grain = sample->target_grain, .classes = sample->columns, .seq_len = 6 * sample->stretch,
-        .max_sequences = sample->sequences, .max_rows = sample->offset[sample->sequences], .max_length = 6 * sample->stretch, .max_shards = 1,
-        .total_shards = 1, .trains = true, .threads = 1};
+    return (ModelSpec){.layer = layer,
+                       .layers = layers,
+                       .loss = {.kind = loss, .ignore_index = INT64_MIN},
+                       .ids = sample->features == 0,
+                       .vocabulary = sample->vocabulary,
+                       .features = sample->features,
+                       .target_grain = sample->target_grain,
+                       .classes = sample->columns,
+                       .seq_len = 6 * sample->stretch,
+                       .max_sequences = sample->sequences,
+                       .max_rows = sample->offset[sample->sequences],
+                       .max_length = 6 * sample->stretch,
+                       .max_shards = 1,
+                       .total_shards = 1,
+                       .trains = true,
+                       .threads = 1};
 }
 
 /* Makes the model of the rank that owns shards [first, end) of `total`, with initial parameters. */
-static inline void rig_start(Rig *rig, const ModelSpec *spec, const Sample *sample, size_t first, size_t end, size_t total) {
+static inline void rig_start(Rig *rig, const ModelSpec *spec, const Sample *sample, size_t first, size_t end,
+                             size_t total) {
     *rig = (Rig){.spec = *spec, .sample = sample, .first_shard = first, .end_shard = end};
     rig->spec.max_shards = end - first;
     rig->spec.total_shards = total;
@@ -203,7 +235,8 @@ typedef struct CaseModel {
 } CaseModel;
 
 /* The layer alone on the data; the loss is a random projection of all its outputs. */
-static inline void case_start(CaseModel *model, const LayerType *type, const LayerCase *layer_case, size_t sequences, size_t stretch) {
+static inline void case_start(CaseModel *model, const LayerType *type, const LayerCase *layer_case, size_t sequences,
+                              size_t stretch) {
     *model = (CaseModel){.layer = {.type = type, .name = type->kind, .config = (void *)(uintptr_t)layer_case->config}};
     sample_make(&model->sample, sequences, stretch, layer_case->features, layer_case->vocabulary, PER_STEP, 5);
     model->spec = rig_spec(&model->sample, &model->layer, 1, LOSS_NONE);
@@ -222,6 +255,8 @@ static inline void case_start(CaseModel *model, const LayerType *type, const Lay
     model_destroy(&outline);
 }
 
-static inline void case_stop(CaseModel *model) { sample_free(&model->sample); }
+static inline void case_stop(CaseModel *model) {
+    sample_free(&model->sample);
+}
 
 #endif

@@ -137,10 +137,14 @@ static void products_know_their_limits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pieces_are_aligned_zeroed_and_apart), cmocka_unit_test(memory_used_in_turn_is_shared),
-        cmocka_unit_test(pieces_go_where_the_caller_says), cmocka_unit_test(nothing_booked_is_fine),
-        cmocka_unit_test(overflow_is_found), cmocka_unit_test(too_much_memory_is_refused_with_its_size),
-        cmocka_unit_test(pages_are_zeroed_and_writable), cmocka_unit_test(available_memory_is_known),
+        cmocka_unit_test(pieces_are_aligned_zeroed_and_apart),
+        cmocka_unit_test(memory_used_in_turn_is_shared),
+        cmocka_unit_test(pieces_go_where_the_caller_says),
+        cmocka_unit_test(nothing_booked_is_fine),
+        cmocka_unit_test(overflow_is_found),
+        cmocka_unit_test(too_much_memory_is_refused_with_its_size),
+        cmocka_unit_test(pages_are_zeroed_and_writable),
+        cmocka_unit_test(available_memory_is_known),
         cmocka_unit_test(products_know_their_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,17 +72,17 @@ static bool opens(const DataConfig *config) {
 }
 
 /* How many of the mutations of file "good" still open. */
-static size_t run(const DataConfig *config, size_t (*change)(char *, size_t)) {
+static size_t run(const DataConfig *config, size_t (*change)(char *, size_t), size_t mutations) {
     char *good = malloc(ROOM), *bad = malloc(ROOM);
     size_t bytes = read_back("good", good), opened = 0;
-    for (size_t i = 0; i < MUTATIONS; i++) {
+    for (size_t i = 0; i < mutations; i++) {
         memcpy(bad, good, bytes);
         write_bytes("bad", bad, change(bad, bytes));
         opened += opens(config);
     }
     free(bad);
     free(good);
-    print_message("%d mutations, %zu open\n", MUTATIONS, opened);
+    print_message("%zu mutations, %zu open\n", mutations, opened);
     return opened;
 }
 
@@ -90,15 +90,15 @@ static void mutated_text(void **state) {
     (void)state;
     write_text("good", "\xEF\xBB\xBFThe quick br\xC3\xB6wn fox\r\njumps over \xE2\x82\xAC 5 and a \xF0\x9F\xA6\x8A.\n");
     DataConfig config = {.kind = DATA_TEXT, .path = LIST("bad"), .paths = 1, .tokenizer = TOKENIZER_CHAR, .seq_len = 7, .validation = 0.3};
-    assert_in_range(run(&config, mutate), 100, MUTATIONS - 100);
+    assert_in_range(run(&config, mutate, MUTATIONS), 100, MUTATIONS - 100);
     config.tokenizer = TOKENIZER_BYTE;
-    assert_in_range(run(&config, mutate), 100, MUTATIONS);
+    assert_in_range(run(&config, mutate, MUTATIONS), 100, MUTATIONS);
     Vocabulary *v;
     assert_int_equal(vocabulary_from_tokens(TOKENIZER_CHAR, LIST("T", "h", "e", " ", "q", "u", "i", "c", "k"), 9, &v), OK);
     config.vocabulary = v;
     config.tokenizer = TOKENIZER_CHAR;
     config.validation = 0;
-    assert_in_range(run(&config, mutate), 0, 100);
+    assert_in_range(run(&config, mutate, MUTATIONS), 0, 100);
     vocabulary_destroy(&v);
 }
 
@@ -106,11 +106,11 @@ static void mutated_pairs(void **state) {
     (void)state;
     write_text("good", "hello\tohlol\ncat\tdog\r\n\nh\xC3\xA9llo\t\xE2\x82\xACuro?\nx\ty\n");
     DataConfig config = {.kind = DATA_PAIRS, .path = LIST("bad"), .paths = 1, .tokenizer = TOKENIZER_CHAR, .validation = 0.25};
-    assert_in_range(run(&config, mutate), 100, MUTATIONS - 100);
+    assert_in_range(run(&config, mutate, MUTATIONS), 100, MUTATIONS - 100);
     config.tokenizer = TOKENIZER_BYTE;
     write_text("good", "hello\tohlol\ncat\tdog\r\n\nx\ty\n");
     config.validation = 0.5;
-    assert_in_range(run(&config, mutate), 100, MUTATIONS - 100);
+    assert_in_range(run(&config, mutate, MUTATIONS), 100, MUTATIONS - 100);
 }
 
 static void write_good_sequences(bool latest) {
@@ -140,13 +140,15 @@ static void write_good_sequences(bool latest) {
     H5Fclose(file);
 }
 
+/* libhdf5 crashes on some of these, and loops on a few until its time is up: the process that reads them
+ * ends, and this one gets a message. */
 static void mutated_sequences(void **state) {
     (void)state;
     DataConfig config = {.kind = DATA_SEQUENCES, .path = LIST("bad"), .paths = 1, .validation = 0.25};
     for (int latest = 0; latest < 2; latest++) {
         write_good_sequences(latest);
-        assert_in_range(run(&config, mutate_in_place), 100, MUTATIONS - 100);
-        assert_in_range(run(&config, mutate), 0, MUTATIONS - 100);
+        assert_in_range(run(&config, mutate_in_place, MUTATIONS / 2), 100, MUTATIONS / 2 - 50);
+        assert_in_range(run(&config, mutate, MUTATIONS / 4), 0, MUTATIONS / 4 - 50);
     }
 }
 

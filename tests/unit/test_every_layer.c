@@ -19,9 +19,11 @@ typedef struct Announced {
 
 static void on_ready(void *context, size_t offset, size_t count) {
     Announced *announced = context;
-    if (offset + count > announced->trainable) fail_msg("announced [%zu, %zu) of %zu", offset, offset + count, announced->trainable);
+    if (offset + count > announced->trainable)
+        fail_msg("announced [%zu, %zu) of %zu", offset, offset + count, announced->trainable);
     for (size_t i = offset; i < offset + count; i++) announced->times[i]++;
-    for (size_t i = 0; i < announced->rig->segments; i++) memcpy(announced->then[i] + offset, announced->rig->gradient[i] + offset, count * sizeof(real));
+    for (size_t i = 0; i < announced->rig->segments; i++)
+        memcpy(announced->then[i] + offset, announced->rig->gradient[i] + offset, count * sizeof(real));
 }
 
 /* Trains once and checks that each float was announced once, with its final value. */
@@ -34,8 +36,10 @@ static void train_announced(const char *what, Rig *rig) {
         if (announced.times[i] != 1) fail_msg("%s: gradient[%zu] was announced %u times", what, i, announced.times[i]);
     for (size_t i = 0; i < rig->segments; i++) {
         for (size_t k = 0; k < announced.trainable; k++)
-            if (!isfinite(rig->gradient[i][k])) fail_msg("%s: gradient[%zu] is %g", what, k, (double)rig->gradient[i][k]);
-        if (memcmp(announced.then[i], rig->gradient[i], announced.trainable * sizeof(real)) != 0) fail_msg("%s: a gradient changed after it was announced", what);
+            if (!isfinite(rig->gradient[i][k]))
+                fail_msg("%s: gradient[%zu] is %g", what, k, (double)rig->gradient[i][k]);
+        if (memcmp(announced.then[i], rig->gradient[i], announced.trainable * sizeof(real)) != 0)
+            fail_msg("%s: a gradient changed after it was announced", what);
         free(announced.then[i]);
     }
     free(announced.times);
@@ -85,10 +89,14 @@ static void check_shards(const char *what, const ModelSpec *spec, const Sample *
                     fold_leaves(rig.segment[i], total, leaf, count, reference);
                     for (size_t k = 0; k < count; k++)
                         if (memcmp(&reference[k], &rig.gradient[i][k], sizeof(real)) != 0)
-                            fail_msg("%s: %zu shards, rank %zu of %zu: gradient[%zu] is %.9g, folded from single shards %.9g", what, total, rank, ranks, k, (double)rig.gradient[i][k], (double)reference[k]);
+                            fail_msg("%s: %zu shards, rank %zu of %zu: gradient[%zu] is %.9g, folded from single "
+                                     "shards %.9g",
+                                     what, total, rank, ranks, k, (double)rig.gradient[i][k], (double)reference[k]);
                 }
                 for (size_t s = first; s < end; s++)
-                    if (memcmp(&result[s], &rig.result[s - first], sizeof result[s]) != 0) fail_msg("%s: shard %zu of %zu gives another result on rank %zu of %zu", what, s, total, rank, ranks);
+                    if (memcmp(&result[s], &rig.result[s - first], sizeof result[s]) != 0)
+                        fail_msg("%s: shard %zu of %zu gives another result on rank %zu of %zu", what, s, total, rank,
+                                 ranks);
                 free(reference);
                 rig_stop(&rig);
             }
@@ -179,8 +187,10 @@ static void check_empty(const char *what, const ModelSpec *spec, const Sample *s
     rig.batch.rows.sequences = rig.batch.rows.longest = 0;
     train_announced(what, &rig);
     for (size_t k = 0; k < model_memory(rig.model).trainable; k++)
-        if (rig.gradient[0][k] != 0) fail_msg("%s: without sequences gradient[%zu] is %g", what, k, (double)rig.gradient[0][k]);
-    for (size_t s = 0; s < 2; s++) assert_true(rig.result[s].loss == 0 && rig.result[s].targets == 0 && rig.result[s].correct == 0);
+        if (rig.gradient[0][k] != 0)
+            fail_msg("%s: without sequences gradient[%zu] is %g", what, k, (double)rig.gradient[0][k]);
+    for (size_t s = 0; s < 2; s++)
+        assert_true(rig.result[s].loss == 0 && rig.result[s].targets == 0 && rig.result[s].correct == 0);
     model_evaluate(rig.model, &rig.batch, rig.result, NULL);
     for (size_t s = 0; s < 2; s++) assert_true(rig.result[s].loss == 0 && rig.result[s].targets == 0);
     rig_stop(&rig);
@@ -193,7 +203,8 @@ static void check_names(const char *what, const ModelSpec *spec) {
         const Param *param = model_param(model, i);
         if (param->offset % 16 != 0) fail_msg("%s: %s starts at %zu", what, param->name, param->offset);
         for (size_t j = 0; j < i; j++)
-            if (strcmp(param->name, model_param(model, j)->name) == 0) fail_msg("%s: two parameters are named %s", what, param->name);
+            if (strcmp(param->name, model_param(model, j)->name) == 0)
+                fail_msg("%s: two parameters are named %s", what, param->name);
     }
     model_destroy(&model);
 }
@@ -322,7 +333,9 @@ static void test_unread(void **state) {
     (void)state;
     const char *from[] = {"emb"};
     LinearChoice square = {5, true, NULL};
-    LayerSpec layer[] = {spec_of("embedding", "emb", 0), {.type = layer_type("linear"), .name = "aside", .config = &square}, {.type = layer_type("linear"), .name = "fc", .config = &square}};
+    LayerSpec layer[] = {spec_of("embedding", "emb", 0),
+                         {.type = layer_type("linear"), .name = "aside", .config = &square},
+                         {.type = layer_type("linear"), .name = "fc", .config = &square}};
     layer[2].input = from;
     layer[2].inputs = 1;
     Sample sample;
@@ -337,7 +350,10 @@ static void test_recurrent_classifier(void **state) {
     struct {
         int kind;
     } final = {4};
-    LayerSpec layer[] = {spec_of("embedding", "emb", 0), spec_of("lstm", "rnn", 0), {.type = layer_type("select"), .name = "final", .config = &final}, spec_of("linear", "fc", 0)};
+    LayerSpec layer[] = {spec_of("embedding", "emb", 0),
+                         spec_of("lstm", "rnn", 0),
+                         {.type = layer_type("select"), .name = "final", .config = &final},
+                         spec_of("linear", "fc", 0)};
     Sample sample;
     sample_make(&sample, SAMPLE_SEQUENCES, 1, 0, 11, PER_SEQUENCE, 5);
     ModelSpec spec = rig_spec(&sample, layer, 4, LOSS_CROSS_ENTROPY);
@@ -358,8 +374,9 @@ static int stop_kernels(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_threads), cmocka_unit_test(test_shards), cmocka_unit_test(test_lives), cmocka_unit_test(test_empty), cmocka_unit_test(test_readers),
-        cmocka_unit_test(test_tied), cmocka_unit_test(test_frozen), cmocka_unit_test(test_unread), cmocka_unit_test(test_recurrent_classifier),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_shards),  cmocka_unit_test(test_lives),
+        cmocka_unit_test(test_empty),   cmocka_unit_test(test_readers), cmocka_unit_test(test_tied),
+        cmocka_unit_test(test_frozen),  cmocka_unit_test(test_unread),  cmocka_unit_test(test_recurrent_classifier),
     };
     return cmocka_run_group_tests_name("every layer", tests, start_kernels, stop_kernels);
 }

@@ -128,7 +128,8 @@ static double fold_leaves_of(FoldNode node, size_t shards) {
 }
 
 /* The fold over all ranks, which knows segments only. */
-static double fold_over_segments(FoldNode at, size_t shards, const FoldNode *segment, const double *value, size_t count) {
+static double fold_over_segments(FoldNode at, size_t shards, const FoldNode *segment, const double *value,
+                                 size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (segment[i].first == at.first && segment[i].level == at.level) return value[i];
     }
@@ -173,8 +174,10 @@ static void large_products_do_not_overflow(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fold_is_the_tree), cmocka_unit_test(ranges_cut_without_gap),
-        cmocka_unit_test(segments_are_the_maximal_nodes), cmocka_unit_test(any_number_of_ranks_gives_the_same_bits),
+        cmocka_unit_test(fold_is_the_tree),
+        cmocka_unit_test(ranges_cut_without_gap),
+        cmocka_unit_test(segments_are_the_maximal_nodes),
+        cmocka_unit_test(any_number_of_ranks_gives_the_same_bits),
         cmocka_unit_test(large_products_do_not_overflow),
     };
     return cmocka_run_group_tests(tests, fill_leaves, NULL);

@@ -28,12 +28,12 @@ static bool start(const char *isa, size_t threads) {
 }
 
 /* Runs `body` under every instruction set and number of threads. */
-#define EVERYWHERE(body)                                                                           \
-    for (size_t isa = 0; isa < sizeof ISA / sizeof *ISA; isa++)                                     \
-        for (size_t th = 0; th < sizeof THREADS / sizeof *THREADS; th++)                            \
-            if (start(ISA[isa], THREADS[th])) {                                                     \
-                body;                                                                               \
-                ops_stop();                                                                         \
+#define EVERYWHERE(body)                                                                                               \
+    for (size_t isa = 0; isa < sizeof ISA / sizeof *ISA; isa++)                                                        \
+        for (size_t th = 0; th < sizeof THREADS / sizeof *THREADS; th++)                                               \
+            if (start(ISA[isa], THREADS[th])) {                                                                        \
+                body;                                                                                                  \
+                ops_stop();                                                                                            \
             }
 
 static uint32_t state = 1;
@@ -51,7 +51,8 @@ static float *numbers(size_t n) {
 static void same_bits(const char *what, const float *got, const float *want, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (memcmp(got + i, want + i, sizeof *got) != 0)
-            fail_msg("%s on %s, %zu threads: element %zu of %zu is %a, not %a", what, ops_isa(), ops_threads(), i, n, (double)got[i], (double)want[i]);
+            fail_msg("%s on %s, %zu threads: element %zu of %zu is %a, not %a", what, ops_isa(), ops_threads(), i, n,
+                     (double)got[i], (double)want[i]);
 }
 
 /* The contract: start, then one chain from zero per 256 steps of k. x and y are read with strides. */
@@ -115,10 +116,8 @@ static void check(Case *t, size_t rows, size_t panels, bool threaded) {
                       .ldc = t->ldc,
                       .bias = t->bias ? t->bias + p * PANEL : NULL,
                       .accumulate = t->accumulate};
-            if (threaded)
-                gemm(&g);
-            else
-                gemm_serial(&g);
+            if (threaded) gemm(&g);
+            else gemm_serial(&g);
         }
     same_bits("gemm", c, t->want, t->m * t->ldc);
     free(c);
@@ -244,13 +243,17 @@ static void check_tn(const TnCase *t, const GemmTn *g, const float *c, const flo
 static void run_tn(TnCase t) {
     const size_t m = t.order.gates * t.order.units, columns = t.order.gates > 1 ? interleaved(t.order) : m;
     const size_t lda = columns + 3, ldb = t.n + 5, ldc = t.n + 1;
-    float *a = numbers(t.k * lda), *b = numbers(t.k * ldb), *b0 = numbers(3 * ldb), *c = numbers(m * ldc), *want = numbers(m * ldc);
+    float *a = numbers(t.k * lda), *b = numbers(t.k * ldb), *b0 = numbers(3 * ldb), *c = numbers(m * ldc),
+          *want = numbers(m * ldc);
     float *rows = calloc(t.k * t.n + 1, sizeof *rows), *sums = numbers(m), *want_sums = numbers(m), one = 1;
     int64_t *index = malloc((t.k + 1) * sizeof *index);
     assert_true(rows && index);
     for (size_t i = 0; i < t.k; i++) {
         index[i] = i % 5 == 2 ? -1 - (int64_t)(i % 3) : (int64_t)((i * 7 + 1) % t.k);
-        const float *from = !t.gathered ? b + i * ldb : index[i] >= 0 ? b + (size_t)index[i] * ldb : t.zeros ? NULL : b0 + (size_t)(-1 - index[i]) * ldb;
+        const float *from = !t.gathered     ? b + i * ldb
+                            : index[i] >= 0 ? b + (size_t)index[i] * ldb
+                            : t.zeros       ? NULL
+                                            : b0 + (size_t)(-1 - index[i]) * ldb;
         if (from) memcpy(rows + i * t.n, from, t.n * sizeof *rows);
     }
     memcpy(want, c, m * ldc * sizeof *c);
@@ -263,7 +266,20 @@ static void run_tn(TnCase t) {
         }
         want_sums[i] = contract(t.accumulate ? sums[i] : 0.0f, t.k, a + e, lda, &one, 0);
     }
-    const GemmTn g = {.m = m, .n = t.n, .k = t.k, .a = a, .lda = lda, .order = t.order, .b = b, .ldb = ldb, .b_rows = t.gathered ? index : NULL, .b0 = t.zeros ? NULL : b0, .ldb0 = ldb, .c = c, .ldc = ldc, .accumulate = t.accumulate};
+    const GemmTn g = {.m = m,
+                      .n = t.n,
+                      .k = t.k,
+                      .a = a,
+                      .lda = lda,
+                      .order = t.order,
+                      .b = b,
+                      .ldb = ldb,
+                      .b_rows = t.gathered ? index : NULL,
+                      .b0 = t.zeros ? NULL : b0,
+                      .ldb0 = ldb,
+                      .c = c,
+                      .ldc = ldc,
+                      .accumulate = t.accumulate};
     float *got = numbers(m);
     EVERYWHERE({
         check_tn(&t, &g, c, want, t.n);
@@ -277,7 +293,8 @@ static void run_tn(TnCase t) {
 
 static void test_transposed(void **unused) {
     (void)unused;
-    for (size_t m = 1; m <= 67; m += m < 18 ? 5 : 16) run_tn((TnCase){.order = in_order(m), .n = 68 - m, .k = m * 9, .accumulate = m & 1});
+    for (size_t m = 1; m <= 67; m += m < 18 ? 5 : 16)
+        run_tn((TnCase){.order = in_order(m), .n = 68 - m, .k = m * 9, .accumulate = m & 1});
     run_tn((TnCase){.order = in_order(20), .n = 33, .k = 0});
     run_tn((TnCase){.order = in_order(300), .n = 290, .k = 300});
     run_tn((TnCase){.order = in_order(40), .n = 700, .k = 256});
@@ -293,8 +310,8 @@ static void test_transposed_gates(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_small_sizes), cmocka_unit_test(test_blocks_of_k),    cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_zeros_and_nan), cmocka_unit_test(test_packing),      cmocka_unit_test(test_transposed),
+        cmocka_unit_test(test_small_sizes),      cmocka_unit_test(test_blocks_of_k), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_zeros_and_nan),    cmocka_unit_test(test_packing),     cmocka_unit_test(test_transposed),
         cmocka_unit_test(test_transposed_gates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

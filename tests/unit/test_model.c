@@ -32,7 +32,8 @@ static void refused(const ModelSpec *spec, Status code, const char *const *parts
 
 static void test_names(void **state) {
     (void)state;
-    const char *typo[] = {"embb"}, *later[] = {"fc"}, *own[] = {"norm"}, *odd[] = {"something"}, *two[] = {"emb", "emb"}, *data[] = {"data"};
+    const char *typo[] = {"embb"}, *later[] = {"fc"}, *own[] = {"norm"}, *odd[] = {"something"},
+               *two[] = {"emb", "emb"}, *data[] = {"data"};
     LayerSpec layer[] = {spec_of("embedding", "emb", 0), spec_of("layer_norm", "norm", 0), spec_of("linear", "fc", 0)};
     Sample sample;
     sample_make(&sample, 3, 1, 0, 11, PER_STEP, 5);
@@ -62,8 +63,10 @@ static void test_names(void **state) {
 
 static void test_sizes(void **state) {
     (void)state;
-    EmbeddingChoice small = {10, 5, KEY_NULL_SIZE}, padding = {KEY_NULL_SIZE, 5, 11}, vast = {1000000000, 1000000000, KEY_NULL_SIZE};
-    LinearChoice four = {4, true, NULL}, six = {6, true, NULL}, tie = {11, true, "emb"}, unknown = {11, true, "embedding"};
+    EmbeddingChoice small = {10, 5, KEY_NULL_SIZE}, padding = {KEY_NULL_SIZE, 5, 11},
+                    vast = {1000000000, 1000000000, KEY_NULL_SIZE};
+    LinearChoice four = {4, true, NULL}, six = {6, true, NULL}, tie = {11, true, "emb"},
+                 unknown = {11, true, "embedding"};
     LayerSpec layer[] = {spec_of("embedding", "emb", 0), spec_of("linear", "fc", 0)};
     void *good = layer[0].config;
     Sample sample;
@@ -108,7 +111,9 @@ static void test_grain(void **state) {
     (void)state;
     SelectChoice last = {0}, final = {4};
     LayerSpec steps[] = {spec_of("embedding", "emb", 0), spec_of("linear", "fc", 0)};
-    LayerSpec whole[] = {spec_of("embedding", "emb", 0), {.type = layer_type("select"), .name = "pick", .config = &last}, spec_of("linear", "fc", 0)};
+    LayerSpec whole[] = {spec_of("embedding", "emb", 0),
+                         {.type = layer_type("select"), .name = "pick", .config = &last},
+                         spec_of("linear", "fc", 0)};
     Sample sample;
     sample_make(&sample, 3, 1, 0, 11, PER_SEQUENCE, 5);
     ModelSpec spec = rig_spec(&sample, steps, 2, LOSS_CROSS_ENTROPY);
@@ -131,14 +136,16 @@ static void test_initial_values(void **state) {
     (void)state;
     EmbeddingChoice choice = {KEY_NULL_SIZE, 16, 3};
     LinearChoice open = {KEY_NULL_SIZE, true, NULL};
-    LayerSpec layer[] = {{.type = layer_type("embedding"), .name = "emb", .config = &choice}, {.type = layer_type("linear"), .name = "fc", .config = &open}};
+    LayerSpec layer[] = {{.type = layer_type("embedding"), .name = "emb", .config = &choice},
+                         {.type = layer_type("linear"), .name = "fc", .config = &open}};
     Sample sample;
     sample_make(&sample, 3, 1, 0, 500, PER_STEP, 500);
     ModelSpec spec = rig_spec(&sample, layer, 2, LOSS_CROSS_ENTROPY);
     Rig rig;
     rig_start(&rig, &spec, &sample, 0, 1, 1);
     size_t count = model_memory(rig.model).parameters;
-    const Param *table = model_param(rig.model, 0), *weight = model_param(rig.model, 1), *bias = model_param(rig.model, 2);
+    const Param *table = model_param(rig.model, 0), *weight = model_param(rig.model, 1),
+                *bias = model_param(rig.model, 2);
     assert_string_equal(table->name, "emb.weight");
     assert_string_equal(weight->name, "fc.weight");
     assert_string_equal(bias->name, "fc.bias");
@@ -187,7 +194,9 @@ static void deep_model(LayerSpec *layer, char names[DEEP][8], LinearChoice *squa
     layer[0] = spec_of("embedding", "emb", 0);
     for (size_t i = 1; i < DEEP; i++) {
         snprintf(names[i], sizeof names[i], "l%zu", i);
-        layer[i] = i % 3 == 0 ? spec_of("layer_norm", names[i], 0) : i % 3 == 1 ? (LayerSpec){.type = layer_type("linear"), .name = names[i], .config = square} : spec_of("activation", names[i], 1);
+        layer[i] = i % 3 == 0   ? spec_of("layer_norm", names[i], 0)
+                   : i % 3 == 1 ? (LayerSpec){.type = layer_type("linear"), .name = names[i], .config = square}
+                                : spec_of("activation", names[i], 1);
     }
 }
 
@@ -206,10 +215,12 @@ static void test_memory(void **state) {
     rig_start(&watches, &spec, &sample, 0, 2, 2);
     ModelMemory more = model_memory(trains.model), less = model_memory(watches.model);
     assert_int_equal(more.parameters, less.parameters);
-    size_t rows = sample_rows(&sample, PER_STEP), value = (rows * 5 * sizeof(real) + 63) / 64 * 64, slack = 4 * 64 + 4 * rows * sizeof(double);
+    size_t rows = sample_rows(&sample, PER_STEP), value = (rows * 5 * sizeof(real) + 63) / 64 * 64,
+           slack = 4 * 64 + 4 * rows * sizeof(double);
     /* Two values live at a time, with what one layer saves and the loss's scratch beside them. */
     assert_true(less.activations + less.saved <= 2 * value + slack);
-    assert_true(more.activations + more.saved >= (DEEP - 2) * value && more.activations + more.saved <= (DEEP + 2) * value + 4 * slack);
+    assert_true(more.activations + more.saved >= (DEEP - 2) * value &&
+                more.activations + more.saved <= (DEEP + 2) * value + 4 * slack);
 
     /* Both are poisoned, so an overlap of two lives would show as NaN or as a difference. */
     ShardResult kept[2];
@@ -254,7 +265,8 @@ static void test_chunks(void **state) {
         assert_int_equal(count, model_memory(whole.model).trainable);
         rig_train(&fused, NULL, NULL);
         rig_train(&whole, NULL, NULL);
-        for (size_t i = 0; i < fused.segments; i++) assert_memory_equal(fused.gradient[i], whole.gradient[i], count * sizeof(real));
+        for (size_t i = 0; i < fused.segments; i++)
+            assert_memory_equal(fused.gradient[i], whole.gradient[i], count * sizeof(real));
         assert_memory_equal(fused.result, whole.result, total * sizeof *fused.result);
 
         size_t rows = sample_rows(&sample, PER_STEP);
@@ -300,7 +312,8 @@ static void test_squared_error(void **state) {
         squares += error * error;
         absolute += fabs(error);
     }
-    assert_true(fabs(rig.result[0].loss - squares) <= 1e-12 * squares && fabs(rig.result[0].absolute - absolute) <= 1e-12 * absolute);
+    assert_true(fabs(rig.result[0].loss - squares) <= 1e-12 * squares &&
+                fabs(rig.result[0].absolute - absolute) <= 1e-12 * absolute);
     assert_true(rig.result[0].targets == (double)elements);
     rig_stop(&rig);
     sample_free(&sample);
@@ -311,7 +324,9 @@ static void test_squared_error(void **state) {
 static void test_description(void **state) {
     (void)state;
     LinearChoice square = {5, true, NULL}, tie = {11, true, "emb"};
-    LayerSpec layer[] = {spec_of("embedding", "emb", 0), {.type = layer_type("linear"), .name = "mid", .config = &square}, {.type = layer_type("linear"), .name = "fc", .config = &tie}};
+    LayerSpec layer[] = {spec_of("embedding", "emb", 0),
+                         {.type = layer_type("linear"), .name = "mid", .config = &square},
+                         {.type = layer_type("linear"), .name = "fc", .config = &tie}};
     layer[1].frozen = true;
     Sample sample;
     sample_make(&sample, 3, 1, 0, 11, PER_STEP, 11);
@@ -349,10 +364,12 @@ static void test_registry(void **state) {
         assert_ptr_equal(layer_type((*type)->kind), *type);
         assert_non_null((*type)->summary);
         assert_non_null((*type)->keys);
-        if (type[1] && strcmp((*type)->kind, type[1]->kind) >= 0) fail_msg("%s stands before %s", (*type)->kind, type[1]->kind);
+        if (type[1] && strcmp((*type)->kind, type[1]->kind) >= 0)
+            fail_msg("%s stands before %s", (*type)->kind, type[1]->kind);
         if (!(*type)->shorthand) continue;
         bool found = false;
-        for (const Key *key = (*type)->keys; key->name; key++) found = found || strcmp(key->name, (*type)->shorthand) == 0;
+        for (const Key *key = (*type)->keys; key->name; key++)
+            found = found || strcmp(key->name, (*type)->shorthand) == 0;
         if (!found) fail_msg("%s has no key '%s'", (*type)->kind, (*type)->shorthand);
     }
 }
@@ -370,8 +387,9 @@ static int stop_kernels(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names), cmocka_unit_test(test_sizes), cmocka_unit_test(test_grain), cmocka_unit_test(test_initial_values), cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_chunks), cmocka_unit_test(test_squared_error), cmocka_unit_test(test_description), cmocka_unit_test(test_registry),
+        cmocka_unit_test(test_names),          cmocka_unit_test(test_sizes),       cmocka_unit_test(test_grain),
+        cmocka_unit_test(test_initial_values), cmocka_unit_test(test_memory),      cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_squared_error),  cmocka_unit_test(test_description), cmocka_unit_test(test_registry),
     };
     return cmocka_run_group_tests_name("model", tests, start_kernels, stop_kernels);
 }

@@ -34,7 +34,9 @@ static float *numbers(size_t n) {
 
 /* ---- accuracy ------------------------------------------------------------------------------------------ */
 
-static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+static double sigmoid(double x) {
+    return 1 / (1 + exp(-x));
+}
 
 /* Units in the last place; a result below FLT_MIN may be zero. */
 static double ulps(float got, double want) {
@@ -46,10 +48,18 @@ static double ulps(float got, double want) {
     return fabs((double)got - want) / ldexp(1, (e < -125 ? -125 : e) - 24);
 }
 
-static vf exp_of(vf x) { return vf_exp(x); }
-static vf tanh_of(vf x) { return vf_tanh(x); }
-static vf erf_of(vf x) { return vf_erf(x); }
-static vf sigmoid_of(vf x) { return vf_sigmoid(x); }
+static vf exp_of(vf x) {
+    return vf_exp(x);
+}
+static vf tanh_of(vf x) {
+    return vf_tanh(x);
+}
+static vf erf_of(vf x) {
+    return vf_erf(x);
+}
+static vf sigmoid_of(vf x) {
+    return vf_sigmoid(x);
+}
 
 /* A sample of all floats, both signs, and a fine one where the functions bend. */
 static void test_accuracy(void **unused) {
@@ -59,7 +69,10 @@ static void test_accuracy(void **unused) {
         vf (*f)(vf);
         double (*want)(double);
         double most;
-    } function[] = {{"exp", exp_of, exp, 1.5}, {"tanh", tanh_of, tanh, 3}, {"erf", erf_of, erf, 2}, {"sigmoid", sigmoid_of, sigmoid, 3}};
+    } function[] = {{"exp", exp_of, exp, 1.5},
+                    {"tanh", tanh_of, tanh, 3},
+                    {"erf", erf_of, erf, 2},
+                    {"sigmoid", sigmoid_of, sigmoid, 3}};
     for (size_t i = 0; i < 4; i++) {
         float x[16], y[16];
         for (uint64_t bits = 0; bits < UINT64_C(1) << 32; bits += 16 * 2003)
@@ -72,7 +85,8 @@ static void test_accuracy(void **unused) {
                 for (int l = 0; l < 16; l += VF_LANES) vf_store(y + l, function[i].f(vf_load(x + l)));
                 for (int l = 0; l < 16; l++)
                     if (!(ulps(y[l], function[i].want((double)x[l])) <= function[i].most))
-                        fail_msg("%s(%a) = %a, not %a", function[i].name, (double)x[l], (double)y[l], function[i].want((double)x[l]));
+                        fail_msg("%s(%a) = %a, not %a", function[i].name, (double)x[l], (double)y[l],
+                                 function[i].want((double)x[l]));
             }
     }
 }
@@ -88,7 +102,8 @@ static void test_limits(void **unused) {
         assert_true(isnan(y[0]) && y[3] == (kinds[k] == ACT_SIGMOID ? 0.5f : 0));
         if (kinds[k] == ACT_TANH) assert_true(y[1] == 1 && y[2] == -1 && y[5] == 1 && y[6] == -1 && signbit(y[4]));
         if (kinds[k] == ACT_SIGMOID) assert_true(y[1] == 1 && y[2] == 0 && y[5] == 1 && y[6] == 0);
-        if (kinds[k] != ACT_TANH && kinds[k] != ACT_SIGMOID) assert_true(y[1] == INFINITY && y[5] == 1e30f && y[6] == 0);
+        if (kinds[k] != ACT_TANH && kinds[k] != ACT_SIGMOID)
+            assert_true(y[1] == INFINITY && y[5] == 1e30f && y[6] == 0);
         float dy[N] = {1, 1, 1, 1, 1, NAN, 1};
         op_activation_backward(kinds[k], N, x, dy, y);
         assert_true(isnan(y[5]) && (kinds[k] == ACT_RELU || isnan(y[0])));
@@ -97,11 +112,16 @@ static void test_limits(void **unused) {
 
 static double activation(Activation kind, double x) {
     switch (kind) {
-    case ACT_RELU: return x > 0 ? x : 0;
-    case ACT_GELU: return 0.5 * x * erfc(-x * sqrt(0.5));
-    case ACT_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
-    case ACT_TANH: return tanh(x);
-    default: return sigmoid(x);
+    case ACT_RELU:
+        return x > 0 ? x : 0;
+    case ACT_GELU:
+        return 0.5 * x * erfc(-x * sqrt(0.5));
+    case ACT_GELU_TANH:
+        return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+    case ACT_TANH:
+        return tanh(x);
+    default:
+        return sigmoid(x);
     }
 }
 
@@ -127,7 +147,8 @@ static void test_activations(void **unused) {
 /* ---- layer normalisation --------------------------------------------------------------------------------- */
 
 static void check_layer_norm(size_t rows, size_t n, bool affine) {
-    float *x = numbers(rows * n), *w = numbers(n), *b = numbers(n), *dy = numbers(rows * n), *y = room(rows * n), *dx = room(rows * n);
+    float *x = numbers(rows * n), *w = numbers(n), *b = numbers(n), *dy = numbers(rows * n), *y = room(rows * n),
+          *dx = room(rows * n);
     float *mean = room(rows), *rstd = room(rows), *dw = room(n), *db = room(n);
     double *want_dw = calloc(n, sizeof *want_dw), *want_db = calloc(n, sizeof *want_db);
     assert_true(want_dw && want_db);
@@ -152,8 +173,10 @@ static void check_layer_norm(size_t rows, size_t n, bool affine) {
             assert_true(fabs((double)dx[r * n + f] - s * (g - sum_g - h * sum_gh)) < 2e-5 * (1 + s));
         }
     }
-    for (size_t f = 0; f < n; f++) assert_true(fabs((double)dw[f] - want_dw[f]) < 1e-3 && fabs((double)db[f] - want_db[f]) < 1e-3);
-    free(x), free(w), free(b), free(dy), free(y), free(dx), free(mean), free(rstd), free(dw), free(db), free(want_dw), free(want_db);
+    for (size_t f = 0; f < n; f++)
+        assert_true(fabs((double)dw[f] - want_dw[f]) < 1e-3 && fabs((double)db[f] - want_db[f]) < 1e-3);
+    free(x), free(w), free(b), free(dy), free(y), free(dx), free(mean), free(rstd), free(dw), free(db), free(want_dw),
+        free(want_db);
 }
 
 static void test_layer_norm(void **unused) {
@@ -268,7 +291,8 @@ static void test_embedding(void **unused) {
 enum { ALL_ROWS = 150, ALL_FEATURES = 331, ALL = ALL_ROWS * ALL_FEATURES };
 typedef struct Everything {
     float activation[5][ALL], slope[5][ALL], sum[ALL], copy[ALL], zero[ALL], softmax[ALL], gradient[ALL];
-    float norm[ALL], norm_dx[ALL], mean[ALL_ROWS], rstd[ALL_ROWS], dweight[ALL_FEATURES], dbias[ALL_FEATURES], embedding[ALL_FEATURES * 20];
+    float norm[ALL], norm_dx[ALL], mean[ALL_ROWS], rstd[ALL_ROWS], dweight[ALL_FEATURES], dbias[ALL_FEATURES],
+        embedding[ALL_FEATURES * 20];
     double loss[ALL_ROWS];
     uint8_t correct[ALL_ROWS];
 } Everything;
@@ -308,7 +332,8 @@ static void test_same_bits(void **unused) {
     assert_int_equal(ops_start(1), OK);
     do_everything(x, dy, want);
     ops_stop();
-    for (size_t i = 0; i < ALL; i++) assert_true(want->sum[i] == x[i] + dy[i] && want->copy[i] == dy[i] && want->zero[i] == 0);
+    for (size_t i = 0; i < ALL; i++)
+        assert_true(want->sum[i] == x[i] + dy[i] && want->copy[i] == dy[i] && want->zero[i] == 0);
     for (size_t i = 0; i < 3; i++)
         for (size_t threads = 1; threads < 6; threads++) {
             setenv("LOCKSTEP_ISA", isa[i], 1);
@@ -341,9 +366,9 @@ static void test_start(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accuracy),      cmocka_unit_test(test_limits),  cmocka_unit_test(test_activations),
-        cmocka_unit_test(test_layer_norm),    cmocka_unit_test(test_softmax), cmocka_unit_test(test_cross_entropy),
-        cmocka_unit_test(test_embedding),     cmocka_unit_test(test_same_bits), cmocka_unit_test(test_start),
+        cmocka_unit_test(test_accuracy),   cmocka_unit_test(test_limits),    cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_layer_norm), cmocka_unit_test(test_softmax),   cmocka_unit_test(test_cross_entropy),
+        cmocka_unit_test(test_embedding),  cmocka_unit_test(test_same_bits), cmocka_unit_test(test_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

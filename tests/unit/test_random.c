@@ -44,10 +44,12 @@ static void test_scalar(void **unused) {
         assert_true(fabs(scalar_log(1 - u) - log(1 - u)) <= 4.5e-16 * fabs(log(1 - u)));
         assert_true(fabs(scalar_cos_turns(u) - (double)cosl(2 * acosl(-1) * (long double)u)) < 2.3e-16);
     }
-    assert_true(scalar_log(1) == 0 && scalar_log(0) == (double)-INFINITY && isnan(scalar_log(NAN)) && isnan(scalar_log(-1)));
+    assert_true(scalar_log(1) == 0 && scalar_log(0) == (double)-INFINITY && isnan(scalar_log(NAN)) &&
+                isnan(scalar_log(-1)));
     assert_true(scalar_log((double)INFINITY) == (double)INFINITY);
     assert_true(fabs(scalar_log(0x1p-1074) - log(0x1p-1074)) < 1e-13);
-    assert_true(scalar_cos_turns(0) == 1 && scalar_cos_turns(0.5) == -1 && scalar_cos_turns(0.25) == 0 && scalar_cos_turns(0.75) == 0);
+    assert_true(scalar_cos_turns(0) == 1 && scalar_cos_turns(0.5) == -1 && scalar_cos_turns(0.25) == 0 &&
+                scalar_cos_turns(0.75) == 0);
 }
 
 static void test_moments(void **unused) {
@@ -65,7 +67,8 @@ static void test_moments(void **unused) {
     const double error = 5 / sqrt(N);
     assert_true(fabs(mean / N) < error && fabs(square / N - 1) < error * sqrt(2) && fabs(third / N) < error * sqrt(15));
     assert_true(fabs(fourth / N - 3) < error * sqrt(96) && fabs(pair / N) < error);
-    assert_true(fabs(uniform / N - 0.5) < error * sqrt(1.0 / 12) && fabs(uniform2 / N - 1.0 / 3) < error * sqrt(4.0 / 45));
+    assert_true(fabs(uniform / N - 0.5) < error * sqrt(1.0 / 12) &&
+                fabs(uniform2 / N - 1.0 / 3) < error * sqrt(4.0 / 45));
     assert_true(random_normal(77, 5) == random_normal(77, 5) && random_normal(78, 5) != random_normal(77, 5));
 }
 
@@ -126,7 +129,8 @@ static void check_dropout(const float *x) {
         for (size_t s = 0; s < SEQUENCES; s++)
             for (size_t r = offset[s]; r < offset[s + 1]; r++)
                 for (size_t f = 0; f < LD; f++) {
-                    const bool keep = f < FEATURES && kept(keys[i], 0.3f, position[s], (uint32_t)(r - offset[s]), (uint32_t)f);
+                    const bool keep =
+                        f < FEATURES && kept(keys[i], 0.3f, position[s], (uint32_t)(r - offset[s]), (uint32_t)f);
                     assert_true(y[r * LD + f] == (keep ? x[r * LD + f] * (1 / (1 - 0.3f)) : 0.0f));
                 }
         free(y);

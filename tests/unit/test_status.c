@@ -87,9 +87,9 @@ static void try_returns_at_a_failure(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fail_records_message_and_code), cmocka_unit_test(context_stands_in_front),
+        cmocka_unit_test(fail_records_message_and_code),    cmocka_unit_test(context_stands_in_front),
         cmocka_unit_test(arguments_may_be_the_old_message), cmocka_unit_test(long_messages_are_cut),
-        cmocka_unit_test(messages_belong_to_a_thread), cmocka_unit_test(try_returns_at_a_failure),
+        cmocka_unit_test(messages_belong_to_a_thread),      cmocka_unit_test(try_returns_at_a_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,8 @@ static const double STEP = 1e-5, RELATIVE = 2e-6, ABSOLUTE = 2e-8;
 
 /* Checks gradient[i] against the loss around element[i], i < count, except [skip, skip_end): there the
  * layer promises a zero whatever the loss does. */
-static void check_tensor(Rig *rig, const char *what, const char *tensor, size_t count, real *element, const real *gradient, size_t skip, size_t skip_end) {
+static void check_tensor(Rig *rig, const char *what, const char *tensor, size_t count, real *element,
+                         const real *gradient, size_t skip, size_t skip_end) {
     double worst = 0, largest = 0, worst_analytic = 0, worst_numeric = 0;
     size_t worst_index = 0;
     for (size_t i = 0; i < count; i++) {
@@ -45,7 +46,9 @@ static void check_tensor(Rig *rig, const char *what, const char *tensor, size_t 
         }
     }
     model_pack(rig->model, 0, 1);
-    if (!(worst <= 1)) fail_msg("%s: %s[%zu]: gradient %.12g, by differences %.12g: %.3g times the tolerance", what, tensor, worst_index, worst_analytic, worst_numeric, worst);
+    if (!(worst <= 1))
+        fail_msg("%s: %s[%zu]: gradient %.12g, by differences %.12g: %.3g times the tolerance", what, tensor,
+                 worst_index, worst_analytic, worst_numeric, worst);
     if (largest < 1e-9) fail_msg("%s: %s: the gradient is zero everywhere", what, tensor);
 }
 
@@ -65,7 +68,8 @@ static void check_model(const char *what, const ModelSpec *spec, const Sample *s
         const Param *param = model_param(rig.model, p);
         if (param->same_as || param->frozen) continue;
         size_t row = param->init.zero_row, columns = param->dim[1];
-        check_tensor(&rig, what, param->name, param->count, rig.parameters + param->offset, gradient + param->offset, row ? (row - 1) * columns : 0, row * columns);
+        check_tensor(&rig, what, param->name, param->count, rig.parameters + param->offset, gradient + param->offset,
+                     row ? (row - 1) * columns : 0, row * columns);
     }
     const Value *input = model_input(rig.model);
     if (input->g) {
@@ -115,7 +119,9 @@ static void test_final_state(void **state) {
         for (const LayerCase *layer_case = type->cases; layer_case->name; layer_case++) {
             if (layer_case->features == 0) continue;
             SelectChoice final = {SELECT_FINAL};
-            LayerSpec layer[] = {{.type = type, .name = "r", .config = (void *)(uintptr_t)layer_case->config}, {.type = layer_type("select"), .name = "s", .config = &final}, spec_of("linear", "fc", 0)};
+            LayerSpec layer[] = {{.type = type, .name = "r", .config = (void *)(uintptr_t)layer_case->config},
+                                 {.type = layer_type("select"), .name = "s", .config = &final},
+                                 spec_of("linear", "fc", 0)};
             char what[128];
             snprintf(what, sizeof what, "%s, %s, select final, linear, cross entropy", kinds[k], layer_case->name);
             Sample sample;
@@ -175,7 +181,9 @@ static void test_readers(void **state) {
 static void test_tied(void **state) {
     (void)state;
     LinearChoice tied = {KEY_NULL_SIZE, true, "emb"};
-    LayerSpec layer[] = {spec_of("embedding", "emb", 0), spec_of("activation", "act", 1), {.type = layer_type("linear"), .name = "fc", .config = &tied}};
+    LayerSpec layer[] = {spec_of("embedding", "emb", 0),
+                         spec_of("activation", "act", 1),
+                         {.type = layer_type("linear"), .name = "fc", .config = &tied}};
     Sample sample;
     sample_make(&sample, 5, 1, 0, 11, PER_STEP, 11);
     ModelSpec spec = rig_spec(&sample, layer, 3, LOSS_CROSS_ENTROPY);
@@ -196,7 +204,8 @@ static int stop_kernels(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layers), cmocka_unit_test(test_final_state), cmocka_unit_test(test_losses), cmocka_unit_test(test_readers), cmocka_unit_test(test_tied),
+        cmocka_unit_test(test_layers),  cmocka_unit_test(test_final_state), cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_readers), cmocka_unit_test(test_tied),
     };
     return cmocka_run_group_tests_name("gradients", tests, start_kernels, stop_kernels);
 }

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * vecint.h: VF_LANES 32-bit words, for random numbers; goes with vec.h. */
+#ifndef LOCKSTEP_LAYERS_OPS_VECINT_H
+#define LOCKSTEP_LAYERS_OPS_VECINT_H
+
+#include "layers/ops/vec.h"
+
+#if defined(VEC_AVX512)
+
+typedef __m512i vu;
+VEC_FN vu vu_set(uint32_t x) {
+    return _mm512_set1_epi32((int)x);
+}
+VEC_FN vu vu_load(const uint32_t *p) {
+    return _mm512_loadu_si512(p);
+}
+VEC_FN vu vu_xor(vu a, vu b) {
+    return _mm512_xor_si512(a, b);
+}
+VEC_FN vu vu_add(vu a, vu b) {
+    return _mm512_add_epi32(a, b);
+}
+/* a < b ? 1 : 0, unsigned */
+VEC_FN vm vu_lt(vu a, vu b) {
+    return _mm512_cmplt_epu32_mask(a, b);
+}
+/* The low words of a b; *high gets the high ones. */
+VEC_FN vu vu_mul(vu a, vu b, vu *high) {
+    vu even = _mm512_mul_epu32(a, b), odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), b);
+    *high = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
+    return _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
+}
+
+#elif defined(VEC_AVX2)
+
+typedef __m256i vu;
+VEC_FN vu vu_set(uint32_t x) {
+    return _mm256_set1_epi32((int)x);
+}
+VEC_FN vu vu_load(const uint32_t *p) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+VEC_FN vu vu_xor(vu a, vu b) {
+    return _mm256_xor_si256(a, b);
+}
+VEC_FN vu vu_add(vu a, vu b) {
+    return _mm256_add_epi32(a, b);
+}
+VEC_FN vm vu_lt(vu a, vu b) {
+    return vm_not(_mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(a, b), a)));
+}
+VEC_FN vu vu_mul(vu a, vu b, vu *high) {
+    vu even = _mm256_mul_epu32(a, b), odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), b);
+    *high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+    return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+}
+
+#else
+
+typedef uint32_t vu __attribute__((vector_size(16 * sizeof(uint32_t))));
+VEC_FN vu vu_set(uint32_t x) {
+    return x - (vu){0};
+}
+VEC_FN vu vu_load(const uint32_t *p) {
+    vu x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+VEC_FN vu vu_xor(vu a, vu b) {
+    return a ^ b;
+}
+VEC_FN vu vu_add(vu a, vu b) {
+    return a + b;
+}
+VEC_FN vm vu_lt(vu a, vu b) {
+    return __builtin_convertvector(a < b, vm);
+}
+VEC_FN vu vu_mul(vu a, vu b, vu *high) {
+    VEC_LANES_DO((*high)[l] = (uint32_t)((uint64_t)a[l] * b[l] >> 32);)
+    return a * b;
+}
+
+#endif
+
+#endif
