@@ -271,14 +271,14 @@ static void exchange_figures(Reduce *r, const void *word, size_t bytes, void *wo
     }
     char *mine = r->words + comm->size * size;
     memset(mine, 0, size);
-    memcpy(mine, word, bytes);
+    if (bytes > 0) memcpy(mine, word, bytes);
     memcpy(mine + bytes, r->squares + r->first_chunk, (r->end_chunk - r->first_chunk) * sizeof(double));
     comm_exchange(comm, mine, size, r->words);
     for (size_t rank = 0; rank < comm->size; rank++) {
         size_t first, end;
         fold_range(r->chunks, comm->size, rank, &first, &end);
         const char *theirs = r->words + rank * size;
-        memcpy((char *)words + rank * bytes, theirs, bytes);
+        if (bytes > 0) memcpy((char *)words + rank * bytes, theirs, bytes);
         memcpy(r->all_squares + first, theirs + bytes, (end - first) * sizeof(double));
     }
 }

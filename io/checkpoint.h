@@ -97,7 +97,7 @@ MUST_CHECK Status checkpoint_prune(const char *run_dir, size_t keep);
 const char *checkpoint_library(void);
 
 /* What an arbitrary .h5 is: for `info`. */
-typedef enum H5Kind { H5_CHECKPOINT, H5_DATA, H5_OTHER } H5Kind;
+typedef enum H5Kind { H5_CHECKPOINT, H5_DATA, H5_TOKENS, H5_OTHER } H5Kind;
 MUST_CHECK Status checkpoint_sniff(const char *path, H5Kind *out);
 
 #endif

@@ -280,7 +280,9 @@ static Status classify(CheckpointFile *file, H5Kind *out) {
     bool ours = h5_get_text(file->h5, "format", &format) && strcmp(format, CHECKPOINT_FORMAT) == 0;
     free(format);
     if (ours) return checkpoint_refuse(file, "it is a Lockstep checkpoint without its digest: damaged, or written again by another program");
-    *out = H5Lexists(file->h5, "inputs", H5P_DEFAULT) > 0 ? H5_DATA : H5_OTHER;
+    *out = H5Lexists(file->h5, "inputs", H5P_DEFAULT) > 0   ? H5_DATA
+           : H5Lexists(file->h5, "tokens", H5P_DEFAULT) > 0 ? H5_TOKENS
+                                                            : H5_OTHER;
     return OK;
 }
 

@@ -63,7 +63,8 @@ static Status read_numbers(const CheckpointFile *file, hid_t group, const char *
 
 static Status check_values(const CheckpointFile *file, const Scaling *s) {
     for (size_t i = 0; i < s->columns; i++) {
-        if (scaling_find(s, s->name[i]) != i) return checkpoint_refuse(file, "/scaling/name has '%s' twice", s->name[i]);
+        if (scaling_find(s, s->name[i]) != i)
+            return checkpoint_refuse(file, "/scaling/name has '%s' twice", s->name[i]);
         if (!isfinite(s->shift[i]) || !isfinite(s->scale[i]) || !(s->scale[i] > 0))
             return checkpoint_refuse(file, "/scaling: shift %g and scale %g of '%s' scale nothing", s->shift[i],
                                      s->scale[i], s->name[i]);

@@ -70,13 +70,26 @@ static Status at_field(Status code, const CsvFile *csv, size_t record, size_t fi
     return status_context(code, "%s:%zu:%zu", csv->path, place.line, place.column);
 }
 
+void csv_make_plain(char *text) {
+    size_t bytes = strlen(text);
+    for (size_t at = 0; at < bytes;) {
+        size_t start = at;
+        int32_t code = utf8_next(text, bytes, &at);
+        if (code >= 0x20 && code != 0x7F) continue;
+        text[start] = '?';
+        at = start + 1;
+    }
+}
+
 Status csv_fail(Status code, const CsvFile *csv, size_t row, size_t column, const char *format, ...) {
     char what[1024];
     va_list args;
+    size_t used = (size_t)snprintf(what, sizeof what, "%.200s: ", csv->name[column]);
     va_start(args, format);
-    vsnprintf(what, sizeof what, format, args);
+    vsnprintf(what + used, sizeof what - used, format, args);
     va_end(args);
-    status_fail(code, "%s: %s", csv->name[column], what);
+    csv_make_plain(what);
+    status_fail(code, "%s", what);
     return at_field(code, csv, row + 1, column);
 }
 
@@ -111,13 +124,16 @@ static void on_record(int end, void *context) {
 }
 
 /* What libcsv refused at `offset`. */
-static Status refused(const CsvFile *csv, int error, size_t offset) {
+static Status refused(const Walk *walk, int error, size_t offset) {
+    const CsvFile *csv = walk->csv;
     if (error != CSV_EPARSE) return status_fail(ERR_USAGE, "%s: %s", csv->path, csv_strerror(error));
-    if (offset > csv->file.bytes) offset = csv->file.bytes;
+    if (offset >= csv->file.bytes) {
+        status_fail(ERR_DATA, "the \" that begins this field has no end; close it with another \"");
+        return at_field(ERR_DATA, csv, walk->record, walk->field);
+    }
     TextPlace place = text_place(csv->file.data, offset);
-    const char *what = offset == csv->file.bytes ? "the file ends inside a quoted field; close it with \""
-                                                 : "a \" inside a field; quote the whole field and write \"\" for each";
-    return status_fail(ERR_DATA, "%s:%zu:%zu: %s", csv->path, place.line, place.column, what);
+    return status_fail(ERR_DATA, "%s:%zu:%zu: a \" inside a field; quote the whole field and write \"\" for each",
+                       csv->path, place.line, place.column);
 }
 
 /* Walks over `bytes` from the beginning; the end of the file ends the last record. */
@@ -131,10 +147,10 @@ static Status walk_file(Walk *walk, size_t bytes) {
         size_t n = bytes - at < BLOCK ? bytes - at : BLOCK;
         size_t done = csv_parse(&parser, csv->file.data + at, n, on_field, on_record, walk);
         at += done;
-        if (done != n) status = refused(csv, csv_error(&parser), at);
+        if (done != n) status = refused(walk, csv_error(&parser), at);
     }
     if (status == OK && walk->status == OK && csv_fini(&parser, on_field, on_record, walk) != 0)
-        status = refused(csv, csv_error(&parser), bytes);
+        status = refused(walk, csv_error(&parser), bytes);
     csv_free(&parser);
     return walk->status != OK ? walk->status : status;
 }
@@ -187,8 +203,7 @@ Status csv_open(const char *path, CsvFile *out) {
     out->delimiter = guess_delimiter(out, end);
     Walk walk = {.csv = out, .names = true, .take = take_name, .context = out};
     Status status = walk_file(&walk, end);
-    if (status == OK && out->columns == 0)
-        status = status_fail(ERR_DATA, "%s: holds no line of column names", path);
+    if (status == OK && out->columns == 0) status = status_fail(ERR_DATA, "%s: holds no line of column names", path);
     if (status != OK) csv_close(out);
     return status;
 }

@@ -35,4 +35,7 @@ size_t csv_rows_most(const CsvFile *csv);
 /* "path:line:column: name: <what>" for a field, with `code`. */
 Status csv_fail(Status code, const CsvFile *csv, size_t row, size_t column, const char *format, ...) PRINTF_LIKE(5, 6);
 
+/* Turns what is not UTF-8 or moves a terminal's cursor into '?'. */
+void csv_make_plain(char *text);
+
 #endif

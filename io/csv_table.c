@@ -48,9 +48,12 @@ static Status find_name(const CsvFile *csv, const char *name, size_t *out) {
         found++;
     }
     if (found == 1) return OK;
-    if (found > 1) return status_fail(ERR_DATA, "%s:1: %zu columns are named %s; give them different names", csv->path, found, name);
+    if (found > 1)
+        return status_fail(ERR_DATA, "%s:1: %zu columns are named %s; give them different names", csv->path, found,
+                           name);
     char names[NAMES_SHOWN];
     list_names(csv, names);
+    csv_make_plain(names);
     return status_fail(ERR_DATA, "%s:1: no column %s; there are: %s", csv->path, name, names);
 }
 
@@ -82,10 +85,14 @@ static bool parse_number(const char *text, double *out) {
 
 static Status take_number(const CsvFile *csv, size_t row, size_t column, const char *text, double *out) {
     if (!*text)
-        return csv_fail(ERR_DATA, csv, row, column, "this field is empty, and a model cannot learn from a gap; fill it or leave out the row");
+        return csv_fail(ERR_DATA, csv, row, column,
+                        "this field is empty, and a model cannot learn from a gap; fill it or leave out the row");
     if (!parse_number(text, out))
-        return csv_fail(ERR_DATA, csv, row, column, "'%.60s' is not a number; only classes may be text (a target with loss.kind: cross_entropy)", text);
-    if (!(fabs(*out) <= FLT_MAX)) return csv_fail(ERR_DATA, csv, row, column, "%.60s is too large for single precision", text);
+        return csv_fail(ERR_DATA, csv, row, column,
+                        "'%.60s' is not a number; only classes may be text (a target with loss.kind: cross_entropy)",
+                        text);
+    if (!(fabs(*out) <= FLT_MAX))
+        return csv_fail(ERR_DATA, csv, row, column, "%.60s is too large for single precision", text);
     return OK;
 }
 
@@ -100,18 +107,22 @@ static Status lacks_class(const CsvFile *csv, size_t row, size_t column, const c
     size_t used = 0;
     for (size_t i = 0; i < known->count && used + 80 < sizeof names; i++)
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%.60s", i ? ", " : "", strings_text(known, i));
-    return csv_fail(ERR_DATA, csv, row, column, "'%.60s' is none of the %zu classes that the model was trained on: %s", text, known->count,
-                    names);
+    return csv_fail(ERR_DATA, csv, row, column, "'%.60s' is none of the %zu classes that the model was trained on: %s",
+                    text, known->count, names);
 }
 
-static Status take_class(const Reading *reading, const CsvFile *csv, size_t row, size_t column, const char *text, size_t bytes, uint32_t *out) {
+static Status take_class(const Reading *reading, const CsvFile *csv, size_t row, size_t column, const char *text,
+                         size_t bytes, uint32_t *out) {
     double number;
     const Strings *known = reading->columns->known;
-    if (!*text) return csv_fail(ERR_DATA, csv, row, column, "this field is empty; each row needs a class: name one or leave out the row");
+    if (!*text)
+        return csv_fail(ERR_DATA, csv, row, column,
+                        "this field is empty; each row needs a class: name one or leave out the row");
     if (!is_text(text, bytes)) return csv_fail(ERR_DATA, csv, row, column, "not UTF-8; save the file as UTF-8");
     if (text[strspn(text, "+-0123456789")] != '\0' && parse_number(text, &number))
-        return csv_fail(ERR_USAGE, csv, row, column,
-                        "'%.60s' is no class: classes are texts or whole numbers; for a model of numbers set loss.kind: mse", text);
+        return csv_fail(
+            ERR_USAGE, csv, row, column,
+            "'%.60s' is no class: classes are texts or whole numbers; for a model of numbers set loss.kind: mse", text);
     if (known && strings_find(known, text, bytes) < 0) return lacks_class(csv, row, column, text, known);
     return strings_add(reading->classes, text, bytes, out);
 }
@@ -120,8 +131,10 @@ static Status take_field(void *context, const CsvFile *csv, size_t row, size_t c
     Reading *reading = context;
     CsvTable *table = reading->table;
     size_t number = reading->number_of[column], at = reading->first + row;
-    if (at >= table->room) return status_fail(ERR_DATA, "%s: changed while it was read; does something still write it?", csv->path);
-    if (number != SIZE_MAX) TRY(take_number(csv, row, column, text, &table->value[at * reading->columns->numbers + number]));
+    if (at >= table->room)
+        return status_fail(ERR_DATA, "%s: changed while it was read; does something still write it?", csv->path);
+    if (number != SIZE_MAX)
+        TRY(take_number(csv, row, column, text, &table->value[at * reading->columns->numbers + number]));
     if (column == reading->class_at) TRY(take_class(reading, csv, row, column, text, bytes, &table->class[at]));
     if (column == reading->time_at && !(table->time[at] = strdup(text)))
         return status_fail(ERR_USAGE, "%s: no memory for its times", csv->path);
@@ -143,7 +156,8 @@ static Status grow(void **block, size_t old, size_t new, size_t each, const char
 
 static Status make_room(const CsvColumns *columns, size_t rows, const char *what, CsvTable *table) {
     size_t room = table->rows + rows;
-    if (columns->numbers) TRY(grow((void **)&table->value, table->rows, room, columns->numbers * sizeof *table->value, what));
+    if (columns->numbers)
+        TRY(grow((void **)&table->value, table->rows, room, columns->numbers * sizeof *table->value, what));
     if (columns->class) TRY(grow((void **)&table->class, table->rows, room, sizeof *table->class, what));
     if (columns->keep_time) TRY(grow((void **)&table->time, table->rows, room, sizeof *table->time, what));
     table->room = room;
@@ -162,7 +176,8 @@ static Status read_file(CsvFile *csv, Reading *reading) {
     return status;
 }
 
-Status csv_table_read(const char *const *path, size_t paths, const CsvColumns *columns, Strings *classes, CsvTable *out) {
+Status csv_table_read(const char *const *path, size_t paths, const CsvColumns *columns, Strings *classes,
+                      CsvTable *out) {
     *out = (CsvTable){0};
     Status status = cells_allocate(paths, sizeof *out->file_end, "data", (void **)&out->file_end);
     for (size_t i = 0; i < paths && status == OK; i++) {

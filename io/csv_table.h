@@ -12,9 +12,9 @@
 typedef struct CsvColumns {
     const char *const *number; /* [numbers] different */
     size_t numbers;
-    const char *class; /* NULL: none */
-    const char *time;  /* NULL: none */
-    bool keep_time;    /* else the column must only be there */
+    const char *class;    /* NULL: none */
+    const char *time;     /* NULL: none */
+    bool keep_time;       /* else the column must only be there */
     const Strings *known; /* classes that may occur; NULL: any */
 } CsvColumns;
 
@@ -29,7 +29,8 @@ typedef struct CsvTable {
 
 /* Reads the files, adding classes that are new to `classes`, which outlives many tables. ERR_DATA names
  * file, line, column and the field. The caller's: csv_table_free. Local. */
-MUST_CHECK Status csv_table_read(const char *const *path, size_t paths, const CsvColumns *columns, Strings *classes, CsvTable *out);
+MUST_CHECK Status csv_table_read(const char *const *path, size_t paths, const CsvColumns *columns, Strings *classes,
+                                 CsvTable *out);
 void csv_table_free(CsvTable *table);
 
 #endif

@@ -143,13 +143,15 @@ static Status open_kind(const DataConfig *config, Data *data) {
     case DATA_SEQUENCES: return data_open_sequences(config, data);
     case DATA_PAIRS: return data_open_pairs(config, data);
     case DATA_CSV: return data_open_csv(config, data);
+    case DATA_TOKENS: return data_open_tokens(config, data);
+    case DATA_SYNTHETIC: return data_open_synthetic(config, data);
     }
     return status_fail(ERR_INTERNAL, "data kind %d", (int)config->kind);
 }
 
 Status data_open(const DataConfig *config, Data **out) {
     *out = NULL;
-    if (config->paths == 0) return status_fail(ERR_USAGE, "data.path: names no file");
+    if (config->paths == 0 && config->kind != DATA_SYNTHETIC) return status_fail(ERR_USAGE, "data.path: names no file");
     if (!(config->validation >= 0 && config->validation < 1))
         return status_fail(ERR_USAGE, "data.validation: %g is not in [0, 1)", config->validation);
     Data *data = calloc(1, sizeof *data);

@@ -12,7 +12,7 @@
 #include "io/scaling.h"
 #include "io/vocabulary.h"
 
-typedef enum DataKind { DATA_TEXT, DATA_SEQUENCES, DATA_PAIRS, DATA_CSV } DataKind; /* order of data.kind's choices */
+typedef enum DataKind { DATA_TEXT, DATA_SEQUENCES, DATA_PAIRS, DATA_CSV, DATA_SYNTHETIC, DATA_TOKENS } DataKind; /* order of data.kind's choices */
 typedef enum TargetKind { TARGET_NONE, TARGET_CLASSES, TARGET_VALUES } TargetKind;
 
 /* A series in CSV files: `lookback` rows of the features, then as targets the next `horizon` rows. */
@@ -29,6 +29,12 @@ typedef struct SeriesConfig {
     const Scaling *scaled; /* NULL: measured on the training rows; else this one (a checkpoint's) */
 } SeriesConfig;
 
+typedef struct SyntheticConfig {
+    int task; /* index in synthetic.h's table */
+    size_t sequences;
+    uint64_t seed;
+} SyntheticConfig;
+
 typedef struct DataConfig {
     DataKind kind;
     const char *const *path; /* files, globs allowed for text */
@@ -42,6 +48,7 @@ typedef struct DataConfig {
     size_t num_classes;           /* 0: from the data; else the data may not have more */
     bool inputs_only;             /* targets are not looked at and need not be there */
     SeriesConfig series;          /* csv */
+    SyntheticConfig synthetic;    /* synthetic, which has no path */
 } DataConfig;
 
 typedef struct DataInfo {

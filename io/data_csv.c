@@ -26,7 +26,7 @@ typedef struct Series {
     size_t numbers;
     size_t *feature_at, *target_at; /* which of them */
     Strings known, classes;
-    size_t border; /* training rows of the first store */
+    size_t border;      /* training rows of the first store */
     size_t rows_needed; /* by one sequence */
 } Series;
 
@@ -50,11 +50,13 @@ static Status name_columns(Series *series) {
     TRY(cells_allocate(c->targets, sizeof *series->target_at, "data.targets", (void **)&series->target_at));
     for (size_t i = 0; i < c->features; i++) {
         series->feature_at[i] = add_number(series, c->feature[i]);
-        if (series->feature_at[i] != i) return status_fail(ERR_USAGE, "data.features: %s is named twice", c->feature[i]);
+        if (series->feature_at[i] != i)
+            return status_fail(ERR_USAGE, "data.features: %s is named twice", c->feature[i]);
     }
     for (size_t i = 0; i < c->targets; i++) {
         for (size_t k = 0; k < i; k++)
-            if (strcmp(c->target[i], c->target[k]) == 0) return status_fail(ERR_USAGE, "data.targets: %s is named twice", c->target[i]);
+            if (strcmp(c->target[i], c->target[k]) == 0)
+                return status_fail(ERR_USAGE, "data.targets: %s is named twice", c->target[i]);
         if (reads_values(series->config)) series->target_at[i] = add_number(series, c->target[i]);
     }
     return OK;
@@ -149,8 +151,10 @@ static size_t list_windows(const Series *series, const CsvTable *table, size_t f
 
 static Status too_few(const Series *series, const char *path, const char *what, size_t rows, const char *remedy) {
     const SeriesConfig *c = &series->config->series;
-    return status_fail(ERR_DATA, "%s: %s has %zu rows, and one sequence needs %zu (data.lookback %zu%s) of one file; %s", path, what, rows,
-                       series->rows_needed, c->lookback, series->config->inputs_only ? "" : " and data.horizon for its target", remedy);
+    return status_fail(ERR_DATA,
+                       "%s: %s has %zu rows, and one sequence needs %zu (data.lookback %zu%s) of one file; %s", path,
+                       what, rows, series->rows_needed, c->lookback,
+                       series->config->inputs_only ? "" : " and data.horizon for its target", remedy);
 }
 
 static Status cut(const Series *series, size_t s, Data *data) {
@@ -161,7 +165,9 @@ static Status cut(const Series *series, size_t s, Data *data) {
     size_t last = list_windows(series, table, border, table->rows, NULL);
     store->stride = series->config->series.lookback;
     store->sequences = all;
-    if (all == 0) return too_few(series, path, s ? "validation split" : "the series", table->rows, "lower data.lookback or use a longer series");
+    if (all == 0)
+        return too_few(series, path, s ? "validation split" : "the series", table->rows,
+                       "lower data.lookback or use a longer series");
     TRY(cells_allocate(all + last, sizeof *store->start, "windows", (void **)&store->start));
     list_windows(series, table, 0, table->rows, store->start);
     list_windows(series, table, border, table->rows, store->start + all);
@@ -201,16 +207,19 @@ static Status find_scaling(Series *series, Data *data) {
 }
 
 /* Some columns of the table, scaled, as rows of floats. */
-static Status pick_numbers(const Series *series, const CsvTable *table, const Scaling *scaling, const size_t *at, size_t columns, Column *out) {
+static Status pick_numbers(const Series *series, const CsvTable *table, const Scaling *scaling, const size_t *at,
+                           size_t columns, Column *out) {
     size_t cells;
-    if (__builtin_mul_overflow(table->rows, columns, &cells)) return status_fail(ERR_USAGE, "data.path: %zu rows overflow", table->rows);
+    if (__builtin_mul_overflow(table->rows, columns, &cells))
+        return status_fail(ERR_USAGE, "data.path: %zu rows overflow", table->rows);
     TRY(column_create(out, CELL_F32, cells, "series"));
     for (size_t row = 0; row < table->rows; row++) {
         for (size_t k = 0; k < columns; k++) {
             double value = table->value[row * series->numbers + at[k]];
             float cell = (float)(scaling ? scaling_apply(scaling, at[k], value) : value);
             if (!isfinite(cell))
-                return status_fail(ERR_DATA, "%s: %.9g in row %zu is too far from the training rows to be scaled like them",
+                return status_fail(ERR_DATA,
+                                   "%s: %.9g in row %zu is too far from the training rows to be scaled like them",
                                    series->number[at[k]], value, row + 1);
             column_append_floats(out, &cell, 1);
         }
@@ -224,7 +233,8 @@ static Status fill(const Series *series, size_t s, Data *data) {
     Store *store = &data->store[s];
     TRY(pick_numbers(series, table, data->scaling, series->feature_at, c->features, &store->input));
     store->width = c->targets;
-    if (reads_values(series->config)) return pick_numbers(series, table, data->scaling, series->target_at, c->targets, &store->target);
+    if (reads_values(series->config))
+        return pick_numbers(series, table, data->scaling, series->target_at, c->targets, &store->target);
     if (!table->class) return OK;
     TRY(column_create(&store->target, cell_type_for((int64_t)series->classes.count), table->rows, "classes"));
     for (size_t row = 0; row < table->rows; row++) column_put(&store->target, (int32_t)table->class[row]);
@@ -246,8 +256,10 @@ static Status read_tables(Series *series, Data *data) {
     data->stores = config->validation_path ? 2 : 1;
     for (size_t s = 0; s < data->stores; s++) {
         Source *source = &series->source[s];
-        TRY(s ? paths_expand(&config->validation_path, 1, &source->paths) : paths_expand(config->path, config->paths, &source->paths));
-        TRY(csv_table_read((const char *const *)source->paths.path, source->paths.count, &columns, &series->classes, &source->table));
+        TRY(s ? paths_expand(&config->validation_path, 1, &source->paths)
+              : paths_expand(config->path, config->paths, &source->paths));
+        TRY(csv_table_read((const char *const *)source->paths.path, source->paths.count, &columns, &series->classes,
+                           &source->table));
         data->store[s].time = source->table.time;
         data->store[s].times = source->table.time ? source->table.rows : 0;
         source->table.time = NULL;
@@ -270,7 +282,8 @@ static Status open_series(Series *series, Data *data) {
     info->classes = config->num_classes;
     if (config->inputs_only) return OK;
     info->target = config->series.classes ? TARGET_CLASSES : TARGET_VALUES;
-    if (config->series.classes) return data_classes(config, config->path[0], data->target_vocabulary->size, &info->classes);
+    if (config->series.classes)
+        return data_classes(config, config->path[0], data->target_vocabulary->size, &info->classes);
     info->classes = config->series.targets * config->series.horizon;
     return OK;
 }
@@ -281,8 +294,10 @@ static Status check(const DataConfig *config, Series *series) {
     if (!c->features || !c->targets || !c->lookback || !c->horizon || !c->stride)
         return status_fail(ERR_USAGE, "data: kind csv needs features, targets, lookback, horizon and stride");
     if (c->classes && (c->targets > 1 || c->horizon > 1))
-        return status_fail(ERR_USAGE, "data.targets: %zu columns and data.horizon %zu; a class is one column of the next row, "
-                                      "for numbers set loss.kind: mse", c->targets, c->horizon);
+        return status_fail(ERR_USAGE,
+                           "data.targets: %zu columns and data.horizon %zu; a class is one column of the next row, "
+                           "for numbers set loss.kind: mse",
+                           c->targets, c->horizon);
     if (__builtin_add_overflow(c->lookback, config->inputs_only ? 0 : c->horizon, &series->rows_needed) ||
         __builtin_mul_overflow(c->targets, c->horizon, &columns) || columns > INT32_MAX)
         return status_fail(ERR_USAGE, "data.lookback: %zu and data.horizon %zu overflow", c->lookback, c->horizon);

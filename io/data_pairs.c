@@ -10,6 +10,7 @@
 #include "io/data_parts.h"
 #include "io/load.h"
 #include "io/vocabulary_codes.h"
+#include "io/words.h"
 
 /* [start, end) of both sides in the text; `number` is the line's. */
 typedef struct Line {
@@ -63,13 +64,20 @@ static Status next_line(Cursor *cursor, Line *line, bool *found) {
 
 /* ---- check, count, collect --------------------------------------------------------------------------- */
 
-static Status count_side(const Cursor *cursor, TokenizerKind tokenizer, size_t start, size_t end, CodeSet *set, size_t *count) {
+/* What occurs on one side: code points or words. */
+typedef struct Found {
+    CodeSet *codes;
+    Strings words;
+} Found;
+
+static Status count_side(const Cursor *cursor, TokenizerKind tokenizer, size_t start, size_t end, Found *found, size_t *count) {
     *count = 0;
+    if (tokenizer == TOKENIZER_WORD) return words_collect(&found->words, cursor->path, cursor->file.data, start, end, count);
     if (tokenizer == TOKENIZER_BYTE) *count = end - start;
     for (size_t at = start; tokenizer == TOKENIZER_CHAR && at < end; ++*count) {
         int32_t code = utf8_next(cursor->file.data, end, &at);
         if (code < 0) return utf8_fail(cursor->path, cursor->file.data, at);
-        codes_add(set, code);
+        codes_add(found->codes, code);
     }
     return OK;
 }
@@ -78,16 +86,17 @@ typedef struct Counts {
     size_t lines, tokens;
 } Counts;
 
-static Status collect(Cursor *cursor, TokenizerKind tokenizer, CodeSet set[2], Counts *counts) {
+static Status collect(Cursor *cursor, TokenizerKind tokenizer, Found side[2], Counts *counts) {
     Line line;
     bool found;
-    const char *unit = tokenizer == TOKENIZER_BYTE ? "bytes" : "characters";
+    const char *unit = tokenizer == TOKENIZER_BYTE ? "bytes" : tokenizer == TOKENIZER_WORD ? "words" : "characters";
     for (;;) {
         TRY(next_line(cursor, &line, &found));
         if (!found) break;
         size_t input, target;
-        TRY(count_side(cursor, tokenizer, line.input, line.input_end, &set[0], &input));
-        TRY(count_side(cursor, tokenizer, line.target, line.target_end, &set[1], &target));
+        TRY(count_side(cursor, tokenizer, line.input, line.input_end, &side[0], &input));
+        TRY(count_side(cursor, tokenizer, line.target, line.target_end, &side[1], &target));
+        if (input == 0) return fail_at(cursor, line.input, "the input is empty");
         if (input != target && !cursor->inputs_only)
             return status_fail(ERR_DATA,
                                "%s:%zu: the input has %zu %s and the target %zu; this kind of model gives one target for each "
@@ -107,10 +116,13 @@ typedef struct Side {
     const char *name;
     const Vocabulary *vocabulary;
     CodeTable table; /* characters */
+    Strings words;
 } Side;
 
 static Status encode_side(const Cursor *cursor, const Side *side, size_t start, size_t end, Column *out) {
     const char *text = cursor->file.data;
+    if (side->vocabulary->tokenizer == TOKENIZER_WORD)
+        return words_encode(&side->words, cursor->path, text, start, end, side->name, out);
     for (size_t at = start; at < end;) {
         size_t first = at;
         int32_t id;
@@ -148,8 +160,10 @@ static Status encode(Cursor *cursor, const Side side[2], const Counts *counts, S
 
 /* ---- all of it --------------------------------------------------------------------------------------- */
 
-static Status make_vocabulary(const DataConfig *config, const Vocabulary *given, const CodeSet *set, Vocabulary **out) {
-    return given ? vocabulary_copy(given, out) : vocabulary_from_codes(config->tokenizer, set, out);
+static Status make_vocabulary(const DataConfig *config, const Vocabulary *given, const Found *found, Vocabulary **out) {
+    if (given) return vocabulary_copy(given, out);
+    if (config->tokenizer == TOKENIZER_WORD) return words_vocabulary(&found->words, out);
+    return vocabulary_from_codes(config->tokenizer, found->codes, out);
 }
 
 static Status encode_all(const Counts counts[DATA_STORES], Cursor *cursor, Data *data) {
@@ -158,24 +172,28 @@ static Status encode_all(const Counts counts[DATA_STORES], Cursor *cursor, Data 
     Status status = OK;
     for (size_t i = 0; i < 2 && status == OK; i++) {
         if (side[i].vocabulary->tokenizer == TOKENIZER_CHAR) status = code_table_make(side[i].vocabulary, &side[i].table);
+        if (side[i].vocabulary->tokenizer == TOKENIZER_WORD) status = words_table(side[i].vocabulary, &side[i].words);
     }
     for (size_t i = 0; i < data->stores && status == OK; i++) {
         rewind_cursor(&cursor[i]);
         status = encode(&cursor[i], side, &counts[i], &data->store[i]);
     }
-    for (size_t i = 0; i < 2; i++) code_table_free(&side[i].table);
+    for (size_t i = 0; i < 2; i++) {
+        code_table_free(&side[i].table);
+        strings_free(&side[i].words);
+    }
     return status;
 }
 
-static Status read_all(const DataConfig *config, Cursor *cursor, CodeSet set[2], Data *data) {
+static Status read_all(const DataConfig *config, Cursor *cursor, Found side[2], Data *data) {
     Counts counts[DATA_STORES] = {0};
     for (size_t i = 0; i < data->stores; i++) {
         TRY(load_file(cursor[i].path, &cursor[i].file));
         rewind_cursor(&cursor[i]);
-        TRY(collect(&cursor[i], config->tokenizer, set, &counts[i]));
+        TRY(collect(&cursor[i], config->tokenizer, side, &counts[i]));
     }
-    TRY(make_vocabulary(config, config->vocabulary, &set[0], &data->vocabulary));
-    TRY(make_vocabulary(config, config->target_vocabulary, &set[1], &data->target_vocabulary));
+    TRY(make_vocabulary(config, config->vocabulary, &side[0], &data->vocabulary));
+    TRY(make_vocabulary(config, config->target_vocabulary, &side[1], &data->target_vocabulary));
     return encode_all(counts, cursor, data);
 }
 
@@ -192,7 +210,9 @@ Status data_open_pairs(const DataConfig *config, Data *data) {
     CodeSet *set;
     TRY(cells_allocate(2, sizeof *set, "vocabulary", (void **)&set));
     memset(set, 0, 2 * sizeof *set);
-    Status status = read_all(config, cursor, set, data);
+    Found side[2] = {{.codes = &set[0]}, {.codes = &set[1]}};
+    Status status = read_all(config, cursor, side, data);
+    for (size_t i = 0; i < 2; i++) strings_free(&side[i].words);
     for (size_t i = 0; i < DATA_STORES; i++) load_free(&cursor[i].file);
     free(set);
     TRY(status);

@@ -21,6 +21,7 @@ typedef struct Block {
 typedef struct Label {
     DataInfo info;
     size_t stores, tokens; /* tokens 0: no vocabulary */
+    TokenizerKind tokenizer;
     Block text;            /* of the tokens, each with its end */
     struct {
         size_t sequences, stride;
@@ -38,7 +39,10 @@ static Status put(int file, const void *data, size_t bytes, uint64_t *end, Block
 }
 
 static Status put_tokens(int file, const Vocabulary *vocabulary, uint64_t *end, Label *label) {
-    if (!vocabulary || !vocabulary->token) return OK;
+    if (!vocabulary) return OK;
+    label->tokens = vocabulary->size;
+    label->tokenizer = vocabulary->tokenizer;
+    if (!vocabulary->token) return OK;
     size_t bytes = 0, used = 0;
     for (size_t i = 0; i < vocabulary->size; i++) bytes += strlen(vocabulary->token[i]) + 1;
     char *text;
@@ -48,7 +52,6 @@ static Status put_tokens(int file, const Vocabulary *vocabulary, uint64_t *end, 
         memcpy(text + used, vocabulary->token[i], length);
         used += length;
     }
-    label->tokens = vocabulary->size;
     Status status = put(file, text, bytes, end, &label->text);
     free(text);
     return status;
@@ -103,6 +106,8 @@ static Status map_column(int file, const char *path, const Block *block, CellTyp
 
 static Status get_tokens(int file, const char *path, const Label *label, Vocabulary **out) {
     if (label->tokens == 0) return OK;
+    if ((unsigned)label->tokenizer > TOKENIZER_WORD) return torn(path);
+    if (label->tokenizer == TOKENIZER_BYTE) return vocabulary_from_tokens(TOKENIZER_BYTE, NULL, label->tokens, out);
     char *text = NULL;
     const char **token = NULL;
     TRY(get(file, path, &label->text, (void **)&text));
@@ -114,7 +119,7 @@ static Status get_tokens(int file, const char *path, const Label *label, Vocabul
         token[i] = text + used;
         used += length + 1;
     }
-    if (status == OK) status = vocabulary_from_tokens(TOKENIZER_CHAR, token, label->tokens, out);
+    if (status == OK) status = vocabulary_from_tokens(label->tokenizer, token, label->tokens, out);
     free(token);
     free(text);
     return status;

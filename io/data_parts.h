@@ -50,6 +50,8 @@ MUST_CHECK Status data_open_text(const DataConfig *config, Data *data);
 MUST_CHECK Status data_open_sequences(const DataConfig *config, Data *data);
 MUST_CHECK Status data_open_pairs(const DataConfig *config, Data *data);
 MUST_CHECK Status data_open_csv(const DataConfig *config, Data *data);
+MUST_CHECK Status data_open_tokens(const DataConfig *config, Data *data);
+MUST_CHECK Status data_open_synthetic(const DataConfig *config, Data *data);
 
 /* How many of `count` are the last fraction of them. */
 size_t data_last(double fraction, size_t count);

@@ -19,6 +19,7 @@
 #include "io/data_parcel.h"
 #include "io/h5.h"
 #include "io/h5_field.h"
+#include "io/h5_vocabulary.h"
 #include "io/load.h"
 #include "io/vocabulary_codes.h"
 
@@ -94,63 +95,6 @@ static Status size_attribute(const Source *source, const Field *field, const cha
 
 /* ---- vocabulary -------------------------------------------------------------------------------------- */
 
-/* Strings of fixed length, one behind the other in `text`, `bytes` each. */
-static Status from_fixed(const Source *source, hid_t set, hid_t type, size_t count, Vocabulary **out) {
-    size_t bytes = H5Tget_size(type);
-    char *text = NULL, **token = NULL, *copy = NULL;
-    Status status = cells_allocate(count, bytes, "vocabulary", (void **)&text);
-    if (status == OK) status = cells_allocate(count, bytes + 1, "vocabulary", (void **)&copy);
-    if (status == OK) status = cells_allocate(count, sizeof *token, "vocabulary", (void **)&token);
-    if (status == OK && H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, text) < 0)
-        status = h5_fail(ERR_DATA, "%s: data set vocabulary: cannot be read", source->path);
-    bool spaces = H5Tget_strpad(type) == H5T_STR_SPACEPAD;
-    for (size_t i = 0; i < count && status == OK; i++) {
-        token[i] = copy + i * (bytes + 1);
-        size_t length = strnlen(text + i * bytes, bytes);
-        while (spaces && length > 1 && text[i * bytes + length - 1] == ' ') length--;
-        memcpy(token[i], text + i * bytes, length);
-        token[i][length] = '\0';
-    }
-    if (status == OK) status = vocabulary_from_tokens(TOKENIZER_CHAR, (const char *const *)token, count, out);
-    free(token);
-    free(copy);
-    free(text);
-    return status;
-}
-
-static Status from_variable(const Source *source, hid_t set, hid_t type, size_t count, Vocabulary **out) {
-    char **token;
-    TRY(cells_allocate(count, sizeof *token, "vocabulary", (void **)&token));
-    memset(token, 0, count * sizeof *token);
-    Status status = OK;
-    if (H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, token) < 0)
-        status = h5_fail(ERR_DATA, "%s: data set vocabulary: cannot be read", source->path);
-    static char empty[] = "";
-    char **text = NULL;
-    if (status == OK) status = cells_allocate(count, sizeof *text, "vocabulary", (void **)&text);
-    for (size_t i = 0; i < count && status == OK; i++) text[i] = token[i] ? token[i] : empty;
-    if (status == OK) status = vocabulary_from_tokens(TOKENIZER_CHAR, (const char *const *)text, count, out);
-    for (size_t i = 0; i < count; i++) H5free_memory(token[i]);
-    free(text);
-    free(token);
-    return status;
-}
-
-static Status read_vocabulary(Source *source) {
-    if (!source->ids || H5Lexists(source->file, "vocabulary", H5P_DEFAULT) <= 0) return OK;
-    H5_SCOPED set = H5Dopen2(source->file, "vocabulary", H5P_DEFAULT);
-    H5_SCOPED space = set < 0 ? H5I_INVALID_HID : H5Dget_space(set);
-    H5_SCOPED type = set < 0 ? H5I_INVALID_HID : H5Dget_type(set);
-    if (space < 0 || type < 0 || H5Sget_simple_extent_ndims(space) != 1 || H5Tget_class(type) != H5T_STRING ||
-        H5Sget_simple_extent_npoints(space) < 1)
-        return status_fail(ERR_DATA, "%s: data set vocabulary: must be a list of strings, one for each id", source->path);
-    size_t count = (size_t)H5Sget_simple_extent_npoints(space);
-    bool variable = H5Tis_variable_str(type) > 0;
-    Status status = variable ? from_variable(source, set, type, count, &source->vocabulary)
-                             : from_fixed(source, set, type, count, &source->vocabulary);
-    return status == OK ? OK : status_context(status, "%s", source->path);
-}
-
 static Status check_same_vocabulary(const Source *source, const Vocabulary *expected, const char *whose) {
     const Vocabulary *own = source->vocabulary;
     if (!own || !expected || !expected->token) return OK;
@@ -183,7 +127,7 @@ static Status source_open(const DataConfig *config, const char *path, Source *so
     TRY(check_lengths(source));
     TRY(size_attribute(source, &source->inputs, "num_embeddings", &source->num_embeddings));
     TRY(size_attribute(source, &source->targets, "num_classes", &source->num_classes));
-    return read_vocabulary(source);
+    return source->ids ? h5_vocabulary_read(source->file, path, &source->vocabulary) : OK;
 }
 
 static Status read_lengths(const Source *source, Store *store) {

@@ -2,14 +2,15 @@
  *
  * data_text.c: running text as one long column of tokens, cut into windows. The target of a token is
  * the next one, so the targets are the same column one cell on. Files are read one at a time, twice for
- * characters (collect, then encode); one file of bytes is its own column. */
+ * characters and words (collect, then encode); one file of bytes is its own column. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/data_parts.h"
+#include "io/data_windows.h"
 #include "io/load.h"
 #include "io/vocabulary_codes.h"
+#include "io/words.h"
 
 enum { NAME_BYTES = 512 };
 
@@ -124,55 +125,47 @@ static Status read_characters(const DataConfig *config, Source *source, Data *da
     return status;
 }
 
-/* ---- windows ----------------------------------------------------------------------------------------- */
+/* ---- words --------------------------------------------------------------------------------------------- */
 
-static size_t windows(size_t tokens, size_t seq_len) {
-    return tokens > seq_len ? (tokens - 1) / seq_len : 0;
-}
-
-static Status too_short(const char *name, const char *what, size_t tokens, size_t seq_len, const char *remedy) {
-    return status_fail(ERR_DATA, "%s: %s has %zu tokens, and one sequence needs %zu (data.seq_len %zu and its last target); %s",
-                       name, what, tokens, seq_len + 1, seq_len, remedy);
-}
-
-static Status cut_file(const Source *source, const Store *store, const char *what, Piece *out) {
-    *out = (Piece){.store = store, .sequences = windows(source->tokens, store->stride)};
-    if (out->sequences) return OK;
-    return too_short(source->name, what, source->tokens, store->stride, "lower data.seq_len or use a longer text");
-}
-
-static Status cut_fraction(const DataConfig *config, const Source *source, Data *data) {
-    size_t last = data_last(config->validation, source->tokens), first = source->tokens - last, T = config->seq_len;
-    const Store *store = data->store;
-    data->piece[SPLIT_TRAIN][0].sequences = windows(first, T);
-    data->piece[SPLIT_VALIDATION][0] = (Piece){.store = store, .first_row = first, .sequences = windows(last, T)};
-    char what[128];
-    if (data->piece[SPLIT_VALIDATION][0].sequences == 0) {
-        snprintf(what, sizeof what, "validation split, the last %g of %zu tokens,", config->validation, source->tokens);
-        return too_short(source->name, what, last, T,
-                         "lower data.seq_len, raise data.validation, or set it to 0 to train without validation");
-    }
-    if (data->piece[SPLIT_TRAIN][0].sequences == 0) {
-        snprintf(what, sizeof what, "training split, the first %g of %zu tokens,", 1 - config->validation, source->tokens);
-        return too_short(source->name, what, first, T, "lower data.validation or data.seq_len");
+static Status collect_words(Source *source, Strings *words) {
+    for (size_t i = 0; i < source->paths.count; i++) {
+        const char *path = source->paths.path[i];
+        FileBytes file;
+        TRY(load_file(path, &file));
+        Status status = words_collect(words, path, file.data, utf8_mark(file.data, file.bytes), file.bytes, &source->tokens);
+        load_free(&file);
+        TRY(status);
     }
     return OK;
 }
 
-static Status cut(const DataConfig *config, const Source *source, Data *data) {
-    for (size_t i = 0; i < data->stores; i++) {
-        data->store[i].target = column_slice(&data->store[i].input, 1);
-        data->store[i].stride = config->seq_len;
+static Status encode_words(const Source *source, const Strings *table, Column *token) {
+    TRY(column_create(token, cell_type_for((int64_t)table->count - 1), source->tokens, source->name));
+    for (size_t i = 0; i < source->paths.count; i++) {
+        const char *path = source->paths.path[i];
+        FileBytes file;
+        TRY(load_file(path, &file));
+        Status status = words_encode(table, path, file.data, utf8_mark(file.data, file.bytes), file.bytes, "vocabulary", token);
+        load_free(&file);
+        TRY(status);
     }
-    TRY(cut_file(source, data->store, "the text", &data->piece[SPLIT_ALL][0]));
-    data->piece[SPLIT_TRAIN][0] = data->piece[SPLIT_ALL][0];
-    if (data->stores == 2) {
-        TRY(cut_file(source + 1, data->store + 1, "validation split", &data->piece[SPLIT_VALIDATION][0]));
-        data->piece[SPLIT_ALL][1] = data->piece[SPLIT_VALIDATION][0];
-        return OK;
-    }
-    return config->validation > 0 ? cut_fraction(config, source, data) : OK;
+    return OK;
 }
+
+static Status read_words(const DataConfig *config, Source *source, Data *data) {
+    Strings words = {0}, table = {0};
+    Status status = OK;
+    for (size_t i = 0; i < data->stores && status == OK; i++) status = collect_words(&source[i], &words);
+    if (status == OK)
+        status = config->vocabulary ? vocabulary_copy(config->vocabulary, &data->vocabulary) : words_vocabulary(&words, &data->vocabulary);
+    strings_free(&words);
+    if (status == OK) status = words_table(data->vocabulary, &table);
+    for (size_t i = 0; i < data->stores && status == OK; i++) status = encode_words(&source[i], &table, &data->store[i].input);
+    strings_free(&table);
+    return status;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------------------- */
 
 static Status open_sources(const DataConfig *config, Source *source, Data *data) {
     TRY(source_open(config->path, config->paths, &source[0]));
@@ -183,25 +176,17 @@ static Status open_sources(const DataConfig *config, Source *source, Data *data)
     }
     if (config->tokenizer == TOKENIZER_CHAR) {
         TRY(read_characters(config, source, data));
+    } else if (config->tokenizer == TOKENIZER_WORD) {
+        TRY(read_words(config, source, data));
     } else {
         TRY(vocabulary_from_codes(TOKENIZER_BYTE, NULL, &data->vocabulary));
         for (size_t i = 0; i < data->stores; i++) TRY(read_bytes(&source[i], &data->store[i].input));
     }
-    TRY(cut(config, source, data));
-    size_t size = data->vocabulary->size;
-    data->info.ids = true;
-    data->info.vocabulary = size;
-    data->info.target = TARGET_CLASSES;
-    data->info.target_per_step = true;
-    TRY(data_classes(config, source->name, size, &data->info.classes));
-    size_t rows = data->piece[SPLIT_TRAIN][0].sequences * config->seq_len;
-    data->info.unigram_entropy = column_entropy(&data->store[0].target, 0, rows, size);
-    return OK;
+    const Stream stream[DATA_STORES] = {{source[0].name, source[0].tokens}, {source[1].name, source[1].tokens}};
+    return windows_cut(config, stream, data->vocabulary->size, data);
 }
 
 Status data_open_text(const DataConfig *config, Data *data) {
-    if (config->seq_len == 0 || config->seq_len >= INT32_MAX)
-        return status_fail(ERR_USAGE, "data.seq_len: %zu is not in [1, %d)", config->seq_len, INT32_MAX);
     if (config->vocabulary && config->vocabulary->tokenizer != config->tokenizer)
         return status_fail(ERR_USAGE, "data.tokenizer: not the one of the vocabulary that the model was trained on");
     Source source[DATA_STORES] = {0};

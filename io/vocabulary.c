@@ -11,6 +11,7 @@
 #include "io/strings.h"
 #include "io/utf8.h"
 #include "io/vocabulary_codes.h"
+#include "io/words.h"
 
 enum { BYTE_TOKENS = 256 };
 
@@ -56,10 +57,22 @@ Status vocabulary_from_codes(TokenizerKind tokenizer, const CodeSet *set, Vocabu
     return OK;
 }
 
+static Status from_words(const char *const *text, const size_t *bytes, const char *const *where, size_t texts, Vocabulary **out) {
+    Strings words = {0};
+    size_t count = 0;
+    Status status = OK;
+    for (size_t i = 0; i < texts && status == OK; i++)
+        status = words_collect(&words, where[i], text[i], utf8_mark(text[i], bytes[i]), bytes[i], &count);
+    if (status == OK) status = words_vocabulary(&words, out);
+    strings_free(&words);
+    return status;
+}
+
 Status vocabulary_from_texts(TokenizerKind tokenizer, const char *const *text, const size_t *bytes, const char *const *where,
                              size_t texts, Vocabulary **out) {
     *out = NULL;
     if (tokenizer == TOKENIZER_BYTE) return create_bytes(out);
+    if (tokenizer == TOKENIZER_WORD) return from_words(text, bytes, where, texts, out);
     CodeSet *set = calloc(1, sizeof *set);
     if (!set) return status_fail(ERR_USAGE, "vocabulary: no memory");
     Status status = OK;
@@ -197,6 +210,16 @@ static Status encode_characters(const Vocabulary *vocabulary, const char *text, 
     return status;
 }
 
+static Status encode_words(const Vocabulary *vocabulary, const char *text, size_t bytes, const char *where, int32_t *id, size_t *count) {
+    Strings table;
+    Column column = {.type = CELL_I32, .cell = id, .room = bytes, .borrowed = true};
+    Status status = words_table(vocabulary, &table);
+    if (status == OK) status = words_encode(&table, where, text, utf8_mark(text, bytes), bytes, "vocabulary", &column);
+    *count = column.cells;
+    strings_free(&table);
+    return status;
+}
+
 Status vocabulary_encode(const Vocabulary *vocabulary, const char *text, size_t bytes, const char *where, int32_t **out,
                          size_t *count) {
     *out = NULL;
@@ -208,6 +231,8 @@ Status vocabulary_encode(const Vocabulary *vocabulary, const char *text, size_t 
     if (vocabulary->tokenizer == TOKENIZER_BYTE) {
         for (size_t i = 0; i < bytes; i++) id[i] = (unsigned char)text[i];
         *count = bytes;
+    } else if (vocabulary->tokenizer == TOKENIZER_WORD) {
+        status = encode_words(vocabulary, text, bytes, where, id, count);
     } else {
         status = encode_characters(vocabulary, text, bytes, where, id, count);
     }
@@ -237,10 +262,9 @@ const char *vocabulary_token(const Vocabulary *vocabulary, int32_t id, size_t *b
     return token;
 }
 
-size_t vocabulary_decode(const Vocabulary *vocabulary, int32_t id, char out[8]) {
-    size_t bytes;
-    const char *token = vocabulary_token(vocabulary, id, &bytes);
-    if (bytes > 8) return utf8_encode(0xFFFD, out);
-    memcpy(out, token, bytes);
-    return bytes;
+bool vocabulary_parts(const Vocabulary *vocabulary, int32_t left, int32_t right) {
+    size_t size = vocabulary->size;
+    if (vocabulary->tokenizer != TOKENIZER_WORD || left < 0 || right < 0 || (size_t)left >= size || (size_t)right >= size)
+        return false;
+    return words_part(vocabulary->token[left], vocabulary->token[right]);
 }

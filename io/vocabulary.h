@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * vocabulary.h: tokens and their ids. Bytes are their own ids; characters are Unicode code points in
- * ascending order, found in all of the text. */
+ * vocabulary.h: tokens and their ids. Bytes are their own ids; characters are Unicode code points, words are
+ * cut as words.h says, both in ascending order of code points, found in all of the text. */
 #ifndef LOCKSTEP_IO_VOCABULARY_H
 #define LOCKSTEP_IO_VOCABULARY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,20 +19,20 @@ typedef struct Vocabulary {
     char **token; /* [size] UTF-8 text of each id (byte: NULL, the id is the byte) */
 } Vocabulary;
 
-/* Of the code points that occur in any of the texts; ERR_DATA names `where` and line and column of
+/* Of the characters or words that occur in any of the texts; ERR_DATA names `where` and line and column of
  * bytes that are not UTF-8. The caller's: vocabulary_destroy. Local. */
 MUST_CHECK Status vocabulary_from_texts(TokenizerKind tokenizer, const char *const *text, const size_t *bytes, const char *const *where, size_t texts, Vocabulary **out);
 /* From stored tokens, e.g. a checkpoint's; copies. */
 MUST_CHECK Status vocabulary_from_tokens(TokenizerKind tokenizer, const char *const *token, size_t size, Vocabulary **out);
 void vocabulary_destroy(Vocabulary **vocabulary);
 
-/* Text to ids; *out is the caller's, free(). ERR_DATA names `where`, line:column and the character. */
+/* Text to ids; *out is the caller's, free(). ERR_DATA names `where`, line:column and the character or word. */
 MUST_CHECK Status vocabulary_encode(const Vocabulary *vocabulary, const char *text, size_t bytes, const char *where, int32_t **out, size_t *count);
 
 /* The text of one id, U+FFFD where there is no such id. Lives as long as the vocabulary. */
 const char *vocabulary_token(const Vocabulary *vocabulary, int32_t id, size_t *bytes);
 
-/* The same copied: writes at most 8 bytes, returns how many. */
-size_t vocabulary_decode(const Vocabulary *vocabulary, int32_t id, char out[8]);
+/* Whether a blank belongs between two tokens when text is made of them: never but for words. */
+bool vocabulary_parts(const Vocabulary *vocabulary, int32_t left, int32_t right);
 
 #endif

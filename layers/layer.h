@@ -223,11 +223,13 @@ MUST_CHECK Status plan_packed(Plan *plan, Packed *out, Param *param, PackForm fo
 /* Memory of `count` reals; the pointer at `slot` (in layer->self) is set before the first pass.
  * plan_saved: forward to backward, dead again after it. plan_tmp: dead at return. plan_state: [B, count
  * per sequence], kept between passes for pass->carry_state, zeroed by model_reset_state. plan_index:
- * `count` size_t, kept between passes, for index lists. */
+ * `count` size_t, kept between passes, for index lists. plan_kept: reals kept between passes, zero at
+ * first, for tables. */
 void plan_saved(Plan *plan, void *slot, size_t count);
 void plan_tmp(Plan *plan, void *slot, size_t count);
 void plan_state(Plan *plan, void *slot, size_t count_per_sequence);
 void plan_index(Plan *plan, void *slot, size_t count);
+void plan_kept(Plan *plan, void *slot, size_t count);
 
 /* "model: <layer>.<key>: ..." as ERR_USAGE; key NULL: "model: <layer>: ...". */
 Status plan_fail(const Layer *layer, const char *key, const char *format, ...) PRINTF_LIKE(3, 4);

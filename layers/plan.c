@@ -230,3 +230,7 @@ void plan_state(Plan *plan, void *slot, size_t count_per_sequence) {
 void plan_index(Plan *plan, void *slot, size_t count) {
     arena_book(plan->model->index, slot, bytes_of(count, sizeof(size_t)));
 }
+
+void plan_kept(Plan *plan, void *slot, size_t count) {
+    arena_book(plan->model->index, slot, bytes_of(count, sizeof(real)));
+}

@@ -24,13 +24,13 @@ fail() {
     {
         printf 'not as it should be: %s\n' "$*"
         [ -z "${command:-}" ] || printf '=== %s\n' "$command (exit ${code:-?})"
-        for file in out err; do [ ! -s $file ] || { printf '=== %s\n' $file && head -c 6000 $file; }; done
+        for file in out err; do [ ! -s $file ] || { printf '=== %s\n' $file && tail -c 4000 $file; }; done
     } >&2
     exit 1
 }
 
-# Where `timeout` has to end a job it counts as hung. Nothing here takes half as long on a busy machine.
-: "${limit:=60}"
+# Seconds after which a job counts as hung. Nothing here takes half as long on a busy machine.
+: "${limit:=30}"
 
 # launch RANKS COMMAND...: a job on that many ranks, 0 without the launcher
 launch() {

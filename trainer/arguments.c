@@ -43,16 +43,24 @@ static Status set(const char *command, const Option *o, const char *text) {
 
 Status arguments_parse(const char *command, int argc, char **argv, const Option *options, char ***rest, size_t *count) {
     struct option table[MOST_OPTIONS + 1] = {{0}};
-    for (int i = 0; options[i].name && i < MOST_OPTIONS; i++)
+    char letters[2 * MOST_OPTIONS + 2] = ":";
+    for (int i = 0; options[i].name && i < MOST_OPTIONS; i++) {
+        if (!options[i].name[1]) {
+            strncat(letters, options[i].name, 1);
+            if (options[i].type != OPTION_FLAG) strcat(letters, ":");
+        }
         table[i] = (struct option){.name = options[i].name, .has_arg = options[i].type == OPTION_FLAG ? no_argument : required_argument};
+    }
     optind = 0;
     opterr = 0;
     for (;;) {
-        int index = -1, found = getopt_long(argc, argv, ":", table, &index);
+        int index = -1, found = getopt_long(argc, argv, letters, table, &index);
         if (found == -1) break;
         if (found == ':')
             return status_fail(ERR_USAGE, "%s (command line): needs a value; see `lockstep %s --help`", argv[optind - 1], command);
-        if (found != 0)
+        for (int i = 0; found > 0 && found != '?' && options[i].name; i++)
+            if (options[i].name[0] == found && !options[i].name[1]) index = i;
+        if (index < 0)
             return status_fail(ERR_USAGE, "%s (command line): unknown option; see `lockstep %s --help`", argv[optind - 1], command);
         TRY(set(command, &options[index], optarg));
     }

@@ -11,7 +11,7 @@
 
 typedef enum OptionType { OPTION_FLAG, OPTION_TEXT, OPTION_SIZE, OPTION_REAL } OptionType;
 
-/* A table ends with name NULL. `value` points to bool, const char *, size_t or double. */
+/* A table ends with name NULL; a name of one letter is an option like -o. `value` points to bool, const char *, size_t or double. */
 typedef struct Option {
     const char *name;
     OptionType type;

@@ -54,7 +54,8 @@ static void print_plain(const Scores *s, Split split, uint64_t step) {
 
 static Status measure(Comm *comm, const Restored *r, const Data *data, Split split, bool json) {
     Engine *engine = NULL;
-    size_t shards = r->config->train.shards != KEY_NULL_SIZE ? r->config->train.shards : comm_size(comm);
+    /* The run's own shards, so that a score has the bits of the run's evaluation; more ranks than those need more. */
+    size_t shards = (size_t)r->shards;
     EngineUse use = {.info = data_info(data), .shards = shards < comm_size(comm) ? comm_size(comm) : shards,
                      .batch_size = r->config->train.batch_size, .max_length = data_info(data)->longest};
     TRY(engine_create(comm, r->config, &use, &engine));

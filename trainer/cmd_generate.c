@@ -2,6 +2,7 @@
  *
  * cmd_generate.c: lockstep generate: text from a language model, token by token, each step one pass over
  * one row that goes on from the layers' state. */
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,9 +55,12 @@ static int32_t sample(const Sampling *s, const float *logit, size_t classes, siz
     return candidate[keep - 1].id;
 }
 
-static void emit(const Vocabulary *v, int32_t id) {
-    char token[8];
-    fwrite(token, 1, vocabulary_decode(v, id, token), stdout);
+/* `before` is the token in front, -1 where nothing is to be put between. */
+static void emit(const Vocabulary *v, int32_t before, int32_t id) {
+    size_t bytes;
+    const char *token = vocabulary_token(v, id, &bytes);
+    if (vocabulary_parts(v, before, id)) putchar(' ');
+    fwrite(token, 1, bytes, stdout);
 }
 
 /* The last row of logits after feeding `count` tokens. */
@@ -77,9 +81,11 @@ static Status write_text(Engine *e, const Vocabulary *v, const Sampling *s, cons
     model_reset_state(e->model);
     fputs(s->prompt, stdout);
     const float *logits = feed(e, prompt, count);
+    int32_t before = isspace((unsigned char)s->prompt[strlen(s->prompt) - 1]) ? -1 : prompt[count - 1];
     for (size_t i = 0; i < s->length; i++) {
         int32_t id = sample(s, logits, classes, i, candidate);
-        emit(v, id);
+        emit(v, before, id);
+        before = id;
         if (i + 1 < s->length) logits = feed(e, &id, 1);
     }
     free(candidate);
@@ -107,7 +113,7 @@ static Status check(const Restored *r, const Sampling *s) {
     if (s->length == 0) return status_fail(ERR_USAGE, "--length N missing (command line); e.g. --length 200");
     if (s->temperature < 0) return status_fail(ERR_USAGE, "--temperature %g (command line): below 0", s->temperature);
     if (!(s->top_p > 0 && s->top_p <= 1)) return status_fail(ERR_USAGE, "--top-p %g (command line): not in (0, 1]", s->top_p);
-    if (r->config->data.kind != DATA_TEXT) return status_fail(ERR_USAGE, "generate: %s is not a model of text (data.kind: text)", r->path);
+    if (r->config->data.kind != DATA_TEXT && r->config->data.kind != DATA_TOKENS) return status_fail(ERR_USAGE, "generate: %s is not a model of text (data.kind: text)", r->path);
     return refuse_looking_ahead(r->config);
 }
 
@@ -116,6 +122,10 @@ static Status generate(Comm *comm, const Restored *r, const Sampling *s) {
     int32_t *ids = NULL;
     size_t count = 0;
     TRY(comm_agree(comm, vocabulary_encode(r->vocabulary, s->prompt, strlen(s->prompt), "--prompt", &ids, &count)));
+    if (count == 0) {
+        free(ids);
+        return status_fail(ERR_USAGE, "--prompt (command line): holds blanks alone; give at least one word");
+    }
     DataInfo info = {.ids = true, .vocabulary = (size_t)r->vocabulary_size, .target = TARGET_NONE, .target_per_step = true,
                      .classes = (size_t)r->classes};
     /* The text comes from rank 0; others only share its memory. */

@@ -21,13 +21,40 @@ const Command commands[] = {
      "  --split SPLIT    default: validation, or all where there is none or data.path is overridden\n"
      "  --json           one JSON object on stdout\n",
      true, command_eval},
+    {"predict", "CHECKPOINT --data FILE [--out FILE.csv|FILE.h5] [--logits]", "what the model says to the sequences of a file",
+     "  --data FILE      of the kind that the model was trained on; targets need not be there\n"
+     "  --out FILE       CSV or HDF5; default: CSV to stdout, a row per sequence: index, class or values\n"
+     "  --logits         also the score of every class; of a class per step then a row per step\n",
+     true, command_predict},
     {"generate", "CHECKPOINT --prompt TEXT --length N [--temperature F] [--top-k K] [--top-p P] [--seed S]", "write text",
      "  --temperature F  1: the model's distribution (default), 0: always the most likely\n"
      "  --top-k K        only the K most likely tokens; --top-p P: only the likeliest that make up P\n"
      "  --seed S         another text\n",
      true, command_generate},
+    {"prepare", "INPUT... -o OUT.h5 [options] | --synthetic NAME -o OUT.h5 [--sequences N] [--seed S]",
+     "data as HDF5: text, pairs, series, made tasks",
+     "  --kind KIND      text, pairs or csv; default: by the ending, .tsv or .csv, else text\n"
+     "  --tokenizer T    text and pairs: byte, char (default) or word\n"
+     "  --features A,B   csv: columns to read; --targets C: to predict; --lookback N: rows of a sequence;\n"
+     "                   --horizon N (1), --stride N (1), --scaling standard|minmax|none (none), by all rows;\n"
+     "                   --classes: the target is a class, not a number\n"
+     "  --synthetic NAME a task, with --sequences N (1000) and --seed S (1):\n"
+     "                   copy      each symbol again three steps later, 0 before the first\n"
+     "                   reverse   6 symbols, then 6 blanks: 6 blanks, then the symbols backwards\n"
+     "                   parity    bits: whether the number of ones so far is odd\n"
+     "                   adding    numbers, two of them marked in a second column: their sum\n"
+     "                   majority  10 symbols in 5 groups, 5 to 25 steps: the group (symbol modulo 5)\n"
+     "                             that occurs most\n"
+     "                   sine      a sine of unknown frequency and phase: its next value\n",
+     false, command_prepare},
     {"info", "FILE [--json]", "what a checkpoint, data set or config holds; verifies it", "  --json           one JSON object on stdout\n", false,
      command_info},
+    {"export", "CHECKPOINT -o FILE.safetensors|FILE.h5", "the weights alone, for other programs",
+     "  -o FILE          .safetensors, or .h5 with /model/<name>, which run.init_from takes\n", false, command_export},
+    {"plot", "RUN... [-o FILE.svg|.png] [--ascii]", "loss curves of runs",
+     "  -o FILE          a picture, drawn by the program gnuplot\n"
+     "  --ascii          characters on stdout (default without -o)\n",
+     false, command_plot},
     {"bench", "CONFIG [key=value ...] [--steps N] [--json]", "time training steps and compare with the machine's peak",
      "  --steps N        steps to time; default: about 10 seconds\n"
      "  --json           one JSON object on stdout\n",

@@ -105,7 +105,7 @@ static Status info_data(const char *path, DataKind kind, bool json) {
     size_t sequences = data_sequences(data, SPLIT_ALL);
     if (json) {
         json_t *o = json_object();
-        json_object_set_new(o, "format", json_string(kind == DATA_TEXT ? "text" : "sequences"));
+        json_object_set_new(o, "format", json_string(kind == DATA_TEXT ? "text" : kind == DATA_TOKENS ? "tokens" : "sequences"));
         json_object_set_new(o, "sequences", json_integer((json_int_t)sequences));
         json_object_set_new(o, "longest", json_integer((json_int_t)info->longest));
         json_object_set_new(o, "ragged", json_boolean(info->ragged));
@@ -117,9 +117,9 @@ static Status info_data(const char *path, DataKind kind, bool json) {
         json_object_set_new(o, "unigram_entropy", json_number(info->unigram_entropy));
         json_object_set_new(o, "data_digest", json_string(digest));
         json_print(o);
-    } else if (kind == DATA_TEXT) {
-        printf("%s: text, %zu characters, %zu different, unigram entropy %.9g nats\n", path, sequences + 1, info->vocabulary,
-               info->unigram_entropy);
+    } else if (kind == DATA_TEXT || kind == DATA_TOKENS) {
+        printf("%s: text, %zu %s, %zu different, unigram entropy %.9g nats\n", path, sequences + 1,
+               kind == DATA_TEXT ? "characters" : "tokens", info->vocabulary, info->unigram_entropy);
     } else {
         printf("%s: data set of %zu sequences of %s%zu steps\n", path, sequences, info->ragged ? "up to " : "", info->longest);
         if (info->ids) printf("  inputs: ids, vocabulary %zu\n", info->vocabulary);
@@ -174,6 +174,7 @@ Status command_info(Comm *comm, int argc, char **argv) {
     TRY(checkpoint_sniff(path, &kind));
     if (kind == H5_CHECKPOINT) return info_checkpoint(path, json);
     if (kind == H5_DATA) return info_data(path, DATA_SEQUENCES, json);
-    return status_fail(ERR_CHECKPOINT, "%s: HDF5, but neither a checkpoint of Lockstep's nor a data set with /inputs; h5ls -r shows what "
+    if (kind == H5_TOKENS) return info_data(path, DATA_TOKENS, json);
+    return status_fail(ERR_CHECKPOINT, "%s: HDF5, but neither a checkpoint of Lockstep's nor a data set with /inputs or /tokens; h5ls -r shows what "
                                        "it holds", path);
 }

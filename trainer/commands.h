@@ -19,8 +19,12 @@ typedef struct Command {
 
 Status command_train(Comm *comm, int argc, char **argv);
 Status command_eval(Comm *comm, int argc, char **argv);
+Status command_predict(Comm *comm, int argc, char **argv);
 Status command_generate(Comm *comm, int argc, char **argv);
+Status command_prepare(Comm *comm, int argc, char **argv);
 Status command_info(Comm *comm, int argc, char **argv);
+Status command_export(Comm *comm, int argc, char **argv);
+Status command_plot(Comm *comm, int argc, char **argv);
 Status command_bench(Comm *comm, int argc, char **argv);
 Status command_help(Comm *comm, int argc, char **argv);
 

@@ -13,6 +13,12 @@
 
 /* ---- sections ---------------------------------------------------------------------------------------- */
 
+/* Data that are made have no path. */
+static bool may_lack(const Node *map, const Key *key) {
+    const Entry *kind = key_is_path(key) ? node_entry(map, "kind") : NULL;
+    return kind && kind->value->text && strcmp(kind->value->text, "synthetic") == 0;
+}
+
 static void section_set(Reader *reader, const Node *root, const Section *section, Config *config) {
     const Entry *entry = node_entry(root, section->name);
     Node *map = entry && !node_is_null(entry->value) ? entry->value : NULL;
@@ -28,7 +34,7 @@ static void section_set(Reader *reader, const Node *root, const Section *section
         const char *path = config_text(reader->memory, "%s.%s", section->name, key->name);
         const Entry *given = node_entry(map, key->name);
         if (key->fallback) value_default(reader, key, path, base);
-        else if (!given && missing)
+        else if (!given && missing && !may_lack(map, key))
             problem_add(reader, entry ? entry->place : root->place, path, "missing: %s", key->doc);
         if (!given) continue;
         if (key_is_validation(key)) validation_set(reader, key, given->value, path, base);

@@ -33,6 +33,9 @@ typedef struct DataSection {
     size_t lookback, horizon, stride; /* lookback KEY_NULL_SIZE: not set */
     const char *time;
     int scaling; /* ScalingKind */
+    int task;    /* synthetic: index of the task, -1: not set */
+    size_t sequences;
+    int64_t seed;
 } DataSection;
 
 typedef struct LossConfig {

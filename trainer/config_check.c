@@ -162,8 +162,27 @@ static void series_check(const Check *check) {
                "with loss.kind: cross_entropy the target is one column of the next row; for numbers set loss.kind: mse");
 }
 
+static void synthetic_check(const Check *check) {
+    const DataSection *d = &check->config->data;
+    const char *at = "data.kind", *kind = data_kind(check);
+    bool synthetic = d->kind == DATA_SYNTHETIC;
+    if (!synthetic) {
+        no_effect(check, d->task >= 0, "data.task", at, kind, "synthetic");
+        no_effect(check, d->sequences != 1000, "data.sequences", at, kind, "synthetic");
+        no_effect(check, d->seed != 1, "data.seed", at, kind, "synthetic");
+        if (given(check, "data.path") && d->path.count == 0)
+            breach(check, "data.path", at, "missing: only the kind synthetic has no file");
+        return;
+    }
+    no_effect(check, d->path.count > 0, "data.path", at, kind, "a kind that reads files");
+    no_effect(check, d->validation_path != NULL, "data.validation", at, kind, "a fraction");
+    no_effect(check, d->tokenizer != TOKENIZER_CHAR, "data.tokenizer", at, kind, "text");
+    if (d->task < 0) breach(check, "data.task", at, "missing: synthetic needs the name of a task, like copy");
+}
+
 static void data_check(const Check *check) {
     const Config *c = check->config;
+    no_effect(check, c->data.kind == DATA_TOKENS && c->data.tokenizer != TOKENIZER_CHAR, "data.tokenizer", "data.kind", "tokens", "text");
     bool validates = c->data.validation > 0 || c->data.validation_path;
     if (c->eval.early_stop != KEY_NULL_SIZE && !validates)
         breach(check, "eval.early_stop", "data.validation", "needs validation data; set data.validation, like 0.1");
@@ -172,7 +191,7 @@ static void data_check(const Check *check) {
     if (c->loss.kind == 1) {
         no_effect(check, c->loss.label_smoothing != 0, "loss.label_smoothing", "loss.kind", "mse", "cross_entropy");
         no_effect(check, c->loss.ignore_index != INT64_MIN, "loss.ignore_index", "loss.kind", "mse", "cross_entropy");
-        if (c->data.kind == DATA_TEXT || c->data.kind == DATA_PAIRS)
+        if (c->data.kind == DATA_TEXT || c->data.kind == DATA_PAIRS || c->data.kind == DATA_TOKENS)
             breach(check, "loss.kind", "data.kind",
                    "mse needs targets that are numbers, and data of kind %s has classes; use cross_entropy",
                    data_kind(check));
@@ -189,4 +208,5 @@ void config_check(Reader *reader, const Node *root, Config *config) {
     schedule_check(&check);
     data_check(&check);
     series_check(&check);
+    synthetic_check(&check);
 }

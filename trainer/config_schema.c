@@ -26,12 +26,13 @@ static const Key run_keys[] = {
 enum { DATA_KEY_PATH = 1, DATA_KEY_VALIDATION = 4 };
 
 static const Key data_keys[] = {
-    {"kind", KEY_CHOICE, AT(DataSection, kind), "text", 0, 0, "text|sequences|pairs|csv", false,
-     "text: files, next-token targets; sequences: HDF5 inputs and targets; pairs: TSV, input TAB target; csv: series"},
-    {"path", KEY_STRINGS, AT(DataSection, path), NULL, 0, 0, NULL, false,
+    {"kind", KEY_CHOICE, AT(DataSection, kind), "text", 0, 0, "text|sequences|pairs|csv|synthetic|tokens", false,
+     "text: files, next-token targets; sequences: HDF5 inputs and targets; pairs: TSV, input TAB target; csv: series; "
+     "synthetic: a task made in memory; tokens: ids of running text, HDF5, .npy or uint16"},
+    {"path", KEY_STRINGS, AT(DataSection, path), NULL, 0, 0, NULL, true,
      "file or list of files; text takes patterns too, \"texts/*.txt\""},
-    {"tokenizer", KEY_CHOICE, AT(DataSection, tokenizer), "char", 0, 0, "byte|char", false,
-     "what a token of text is: a byte, or a Unicode character that occurs in it"},
+    {"tokenizer", KEY_CHOICE, AT(DataSection, tokenizer), "char", 0, 0, "byte|char|word", false,
+     "what a token of text is: a byte, a Unicode character that occurs in it, or a word or sign"},
     {"seq_len", KEY_SIZE, AT(DataSection, seq_len), "128", 1, NO_LIMIT, NULL, false,
      "time steps (tokens) of one training sequence of text"},
     {"validation", KEY_REAL, AT(DataSection, validation), "0.1", 0, BELOW_ONE, NULL, false,
@@ -53,6 +54,12 @@ static const Key data_keys[] = {
     {"scaling", KEY_CHOICE, AT(DataSection, scaling), "standard", 0, 0, "standard|minmax|none", false,
      "csv: columns are learned with mean 0 and deviation 1, or from 0 to 1, by the training rows; loss, rmse and mae are of "
      "scaled values, predictions are scaled back"},
+    {"task", KEY_CHOICE, AT(DataSection, task), "null", 0, 0, "copy|reverse|parity|adding|majority|sine", true,
+     "synthetic: what is learned; `lockstep prepare --help` describes each"},
+    {"sequences", KEY_SIZE, AT(DataSection, sequences), "1000", 1, 1e12, NULL, false,
+     "synthetic: how many sequences are made"},
+    {"seed", KEY_INT, AT(DataSection, seed), "1", 0, NO_LIMIT, NULL, false,
+     "synthetic: what they are; apart from run.seed"},
     {0},
 };
 
@@ -200,9 +207,7 @@ bool key_is_path(const Key *key) {
 static const struct {
     const char *where, *names;
 } planned[] = {
-    {"data.kind", "tokens|synthetic"},
-    {"data.tokenizer", "word|bpe"},
-    {"data", "task|sequences|seed"},
+    {"data.tokenizer", "bpe"},
     {"layer", "one_hot|embedding|positional_encoding|rnn|lstm|gru|linear|activation|dropout|layer_norm|select|self_"
               "attention|multi_head_attention|"
               "basic_attention|channel_attention|transformer_encoder|residual|encoder|decoder"},

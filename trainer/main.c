@@ -67,7 +67,9 @@ int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
         if (first_rank()) usage(argc > 1 ? stdout : stderr);
-        return argc > 1 ? OK : ERR_USAGE;
+        if (argc > 1) return OK;
+        log_error("no command (command line); give one of those above");
+        return ERR_USAGE;
     }
     if (strcmp(name, "--version") == 0) {
         if (first_rank()) version_print(asks(argc, argv, "--verbose"));

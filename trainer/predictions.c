@@ -22,6 +22,10 @@ static void text_of(const Vocabulary *vocabulary, const int32_t *id, size_t coun
         }
         size_t bytes;
         const char *token = vocabulary_token(vocabulary, id[i], &bytes);
+        if (i > 0 && vocabulary_parts(vocabulary, id[i - 1], id[i])) {
+            out[used++] = ' ';
+            out[used] = '\0';
+        }
         if (bytes == 1 && (unsigned char)token[0] < ' ')
             used += (size_t)snprintf(out + used, LINE - used, token[0] == '\n' ? "\\n" : "\\x%02x", (unsigned char)token[0]);
         else if (used + bytes < LINE) {

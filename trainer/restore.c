@@ -10,7 +10,7 @@
 
 /* What is sent first: how much follows, and the figures. */
 typedef struct Header {
-    uint64_t step, vocabulary_size, features, classes;
+    uint64_t step, shards, vocabulary_size, features, classes;
     size_t bytes, tokens, target_tokens;
     int tokenizer, target_tokenizer;
     bool has_vocabulary, has_target_vocabulary;
@@ -46,7 +46,7 @@ static size_t pack_scaling(const Scaling *s, char *out) {
 static Header describe(const CheckpointMeta *m) {
     const Vocabulary *v = m->vocabulary, *t = m->target_vocabulary;
     const Scaling *s = m->scaling;
-    return (Header){.step = m->step, .vocabulary_size = m->vocabulary_size, .features = m->features, .classes = m->classes,
+    return (Header){.step = m->step, .shards = m->shards, .vocabulary_size = m->vocabulary_size, .features = m->features, .classes = m->classes,
                     .bytes = strlen(m->config) + 1 + pack_tokens(v, NULL) + pack_tokens(t, NULL) + pack_scaling(s, NULL),
                     .columns = s ? s->columns : 0, .scaling = s ? s->kind : SCALING_NONE,
                     .tokens = v ? v->size : 0, .target_tokens = t ? t->size : 0, .tokenizer = v ? (int)v->tokenizer : 0,
@@ -117,6 +117,7 @@ Status restore_open(Comm *comm, const char *path, const char *const *override, s
     }
     comm_broadcast(comm, 0, block, header.bytes);
     out->step = header.step;
+    out->shards = header.shards;
     out->vocabulary_size = header.vocabulary_size;
     out->features = header.features;
     out->classes = header.classes;

@@ -13,7 +13,7 @@ typedef struct Restored {
     Config *config;
     Vocabulary *vocabulary, *target_vocabulary; /* NULL: none */
     Scaling *scaling;                           /* NULL: none */
-    uint64_t step, vocabulary_size, features, classes;
+    uint64_t step, shards, vocabulary_size, features, classes;
     CheckpointFile *file; /* rank 0 alone */
 } Restored;
 

@@ -31,7 +31,8 @@ DataConfig session_data_config(const Config *config, const DataKnown *known) {
         .vocabulary = known->vocabulary, .target_vocabulary = known->target_vocabulary, .num_classes = known->classes,
         .series = {.feature = d->features.item, .features = d->features.count, .target = d->targets.item, .targets = d->targets.count,
                    .lookback = d->lookback, .horizon = d->horizon, .stride = d->stride, .time = d->time,
-                   .scaling = (ScalingKind)d->scaling, .classes = config->loss.kind == 0, .scaled = known->scaling}};
+                   .scaling = (ScalingKind)d->scaling, .classes = config->loss.kind == 0, .scaled = known->scaling},
+        .synthetic = {.task = d->task, .sequences = d->sequences, .seed = (uint64_t)d->seed}};
 }
 
 Status session_open_data(const Config *config, const DataKnown *known, Data **out) {

@@ -32,7 +32,7 @@ void summary_data(const Config *config, const Data *data) {
     else snprintf(input, sizeof input, "%zu features", info->features);
     snprintf(target, sizeof target, "%zu %s per %s", info->classes, info->target == TARGET_VALUES ? "values" : "classes",
              info->target_per_step ? "step" : "sequence");
-    log_info("data %s: %zu training and %zu validation sequences of %s%zu steps, %s, %s", config->data.path.item[0], train, validation,
+    log_info("data %s: %zu training and %zu validation sequences of %s%zu steps, %s, %s", config->data.path.count ? config->data.path.item[0] : "made in memory", train, validation,
              info->ragged ? "up to " : "", info->longest, input, target);
     if (!isnan(info->unigram_entropy)) log_info("unigram entropy %.4f nats per token", info->unigram_entropy);
 }

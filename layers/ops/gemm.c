@@ -102,7 +102,7 @@ static void gemm_piece(const Gemm *gemm, const Grid *grid, size_t piece) {
     part.m = least(grid->rows, gemm->m - i);
     part.n = least(grid->panels * PANEL, gemm->n - j);
     part.a += i * gemm->lda;
-    part.b += panel * gemm->k * PANEL;
+    part.b += panel * (gemm->b_k ? gemm->b_k : gemm->k) * PANEL;
     part.c += i * gemm->ldc + j;
     if (part.bias) part.bias += j;
     gemm_serial(&part);

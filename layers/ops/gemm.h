@@ -60,6 +60,8 @@ typedef struct Gemm {
     size_t ldc;
     const real *bias; /* [n] or NULL */
     bool accumulate;
+    /* Rows of the packed operand of which b is rows [0, k); 0: k. */
+    size_t b_k;
 } Gemm;
 
 /* By the calling thread alone: may be called inside a parallel region. */

@@ -6,6 +6,7 @@
 #ifndef LOCKSTEP_LAYERS_OPS_KERNELS_H
 #define LOCKSTEP_LAYERS_OPS_KERNELS_H
 
+#include "layers/ops/attention.h"
 #include "layers/ops/cells.h"
 #include "layers/ops/gemm.h"
 #include "layers/ops/ops.h"
@@ -71,11 +72,41 @@ typedef struct RowKernels {
 
 enum { EMBEDDING_CHUNK = 64 };
 
+/* Tiles of attention: queries by keys, in a matrix whose rows are no power of two apart. A span is what a task
+ * of the forward pass takes. */
+enum { ATTENTION_QUERIES = 64, ATTENTION_KEYS = 128, ATTENTION_LD = ATTENTION_KEYS + PANEL, ATTENTION_SPAN = 512 };
+
+/* The mask of one head of one sequence; the counter is (time of the key, time of the query, position, step). */
+typedef struct AttentionDrop {
+    bool on;
+    uint32_t key[2], position, step, threshold;
+    real scale;
+} AttentionDrop;
+
+/* Queries [first, end) of one head of one sequence; its matrices begin at its first row and column. */
+typedef struct AttentionTask {
+    size_t queries, keys, first, end;
+    size_t q_row, k_row, column; /* of the head in matrices that have no pointer here */
+    const real *q, *k;
+    real *norm, *delta;
+    AttentionDrop drop;
+} AttentionTask;
+
+typedef struct AttentionKernels {
+    void (*forward)(const Attention *attention, const AttentionTask *task, real *scratch);
+    void (*backward)(const AttentionBackward *backward, const AttentionTask *task, real *scratch);
+    void (*weights)(const Attention *attention, const AttentionTask *task, real *w, real *scratch);
+    /* Softmax down `count` <= 64 columns of a matrix, and its backward. */
+    void (*time)(size_t rows, size_t ld, size_t count, real *x);
+    void (*time_backward)(size_t rows, size_t ld, size_t count, const real *w, real *dw);
+} AttentionKernels;
+
 typedef struct Kernels {
     const char *name;
     GemmKernels gemm;
     RowKernels rows;
     CellKernels cells;
+    AttentionKernels attention;
 } Kernels;
 
 extern const Kernels kernels_portable;

@@ -4,7 +4,7 @@
 # checkpoint.sh: exit 4: checkpoints and initial weights that are missing, damaged, foreign or of another model;
 # and going on without them where that is possible.
 . "$(dirname -- "$0")/../lib.sh"
-. "$tests/fault/model.sh"
+. "$tests/small.sh"
 make_data=$5
 write_model
 saved=runs/small/checkpoints
@@ -56,7 +56,7 @@ for command in "eval $saved/last.h5" "eval $saved/best.h5 --json" "generate $sav
     "train small.yaml train.steps=16 --resume $saved/step-000000004.h5"; do
     # shellcheck disable=SC2086 # the words of a command
     run $command
-    ends 4 'checkpoint refused .*h5\): ' 
+    ends 4 'checkpoint refused .*h5\): '
     [ ! -s out ] || fail 'a result from a damaged file'
 done
 same "$(snapshot runs/small)" "$before" 'the run directory after refused starts'
@@ -81,6 +81,10 @@ head -c $((size / 3)) $saved/step-000000012.h5 >cut.h5
 run info cut.h5 --json
 ends 4 'cut.h5'
 same "$(snapshot runs/small)" "$before" 'the run directory after commands on other files'
+
+run train small.yaml train.steps=16 run.dir=branch --resume $saved/step-000000004.h5
+ends 0 'resuming from step 4 '
+same "$(digest branch)" "$through" 'a run that goes on in another directory'
 
 # ---- init_from ---------------------------------------------------------------------------------------------------
 run train small.yaml run.dir=runs/new run.init_from=missing.h5

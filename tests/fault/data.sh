@@ -4,7 +4,7 @@
 # data.sh: exit 3: data that are missing, unreadable, empty, too short, or hold bad values. After PROGRAM RANKS
 # MPIEXEC FLAG comes make_data.
 . "$(dirname -- "$0")/../lib.sh"
-. "$tests/fault/model.sh"
+. "$tests/small.sh"
 make_data=$5
 write_model
 

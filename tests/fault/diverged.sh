@@ -4,7 +4,7 @@
 # diverged.sh: exit 5: a loss that is not finite ends the run, and what was saved before stays good; with
 # train.on_nonfinite: skip the run goes on.
 . "$(dirname -- "$0")/../lib.sh"
-. "$tests/fault/model.sh"
+. "$tests/small.sh"
 write_model
 
 # At once: weights beyond what a float can multiply.

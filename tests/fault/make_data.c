@@ -37,7 +37,8 @@ static int fill(hid_t file, const char *kind) {
     else if (strcmp(kind, "targets") == 0) targets = N - 1;
     else if (strcmp(kind, "classes") == 0) target[1] = -1;
     else return 1;
-    return set(file, "inputs", H5T_NATIVE_FLOAT, 3, (hsize_t[]){N, T, F}, x) || set(file, "targets", H5T_NATIVE_INT, 1, &targets, target);
+    return set(file, "inputs", H5T_NATIVE_FLOAT, 3, (hsize_t[]){N, T, F}, x) ||
+           set(file, "targets", H5T_NATIVE_INT, 1, &targets, target);
 }
 
 int main(int argc, char **argv) {

@@ -4,7 +4,7 @@
 # stopped.sh: exit 75: a signal or the time limit ends a run at one step of all ranks, with a checkpoint, from
 # which the run goes on to the state of one that was never stopped.
 . "$(dirname -- "$0")/../lib.sh"
-. "$tests/fault/model.sh"
+. "$tests/small.sh"
 write_model
 endless='train.steps=100000000 log.every=1 checkpoint.every=50 checkpoint.keep=2 eval.every=40'
 

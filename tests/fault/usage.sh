@@ -3,7 +3,7 @@
 #
 # usage.sh: exit 2: command line, config, sizes, ranks that do not fit, resuming with another config.
 . "$(dirname -- "$0")/../lib.sh"
-. "$tests/fault/model.sh"
+. "$tests/small.sh"
 write_model
 shards=$((ranks > 1 ? ranks : 1))
 

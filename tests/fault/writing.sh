@@ -4,7 +4,7 @@
 # writing.sh: exit 74: a run directory that cannot be written, a disk that is full. What was saved before stays
 # good, and the run goes on from it.
 . "$(dirname -- "$0")/../lib.sh"
-. "$tests/fault/model.sh"
+. "$tests/small.sh"
 write_model
 # A checkpoint (parameters and two moments each) is then larger than any piece of the ranks' shared memory.
 wide='model.rnn.hidden_size=160'

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+import torch_attention
+
 ACTIVATIONS = {
     "relu": nn.ReLU,
     "gelu": nn.GELU,
@@ -20,16 +22,24 @@ ACTIVATIONS = {
 RECURRENT = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
+ATTENTION = ("positional_encoding", "multi_head_attention", "self_attention", "basic_attention", "channel_attention",
+             "transformer_encoder")
+
+
 class Model(nn.Module):
     def __init__(self, layers, vocabulary=0, features=0, classes=0):
         super().__init__()
-        self.plan = []
+        self.plan, self.inputs = [], []
         width, sites = (None, None) if vocabulary else (features, None)
+        widths = {}  # of values by name
         for item in layers:
             (kind, keys), = item.items()
             keys = dict(keys)
             name = keys.pop("name", kind)
             frozen = keys.pop("frozen", False)
+            inputs = keys.pop("input", [])
+            inputs = [inputs] if isinstance(inputs, str) else inputs
+            width = widths[inputs[0]] if inputs else width
             module = None
             if kind == "one_hot":
                 width = vocabulary
@@ -51,6 +61,19 @@ class Model(nn.Module):
                 module = nn.LayerNorm(width, **keys)
             elif kind == "select":
                 sites = keys["kind"]
+            elif kind == "basic_attention":
+                sites = keys.get("query", "final")
+            elif kind == "multi_head_attention":
+                read = ([widths[i] for i in inputs] or [width])
+                module, width = torch_attention.multi_head_attention((read + read[-1:] * 2)[:3], **keys)
+            elif kind == "self_attention":
+                module, width = torch_attention.self_attention(width, **keys)
+            elif kind == "channel_attention":
+                module, width = torch_attention.ChannelAttention(width, **keys), width * width
+            elif kind == "positional_encoding":
+                module = torch_attention.PositionalEncoding(width, **keys)
+            elif kind == "transformer_encoder":
+                module = torch_attention.TransformerEncoder(width, **keys)
             elif kind == "dropout":
                 sites = nn.Dropout(keys.get("p", 0.5))
             else:
@@ -60,13 +83,20 @@ class Model(nn.Module):
                 if frozen:
                     module.requires_grad_(False)
             self.plan.append((kind, name, sites))
+            self.inputs.append(inputs)
+            widths[name] = width
         self.vocabulary = vocabulary
 
     def forward(self, x, lengths):
         """Rows of the last layer's output."""
-        final, per_step = None, True
-        for kind, name, site in self.plan:
-            if kind == "one_hot":
+        final, per_step, values = None, True, {}
+        for (kind, name, site), inputs in zip(self.plan, self.inputs):
+            if inputs:
+                x, per_step = values[inputs[0]]
+            if kind in ATTENTION:
+                x = self.attend(kind, name, site, x, [values[i][0] for i in inputs], lengths, final)
+                per_step = kind not in ("basic_attention", "channel_attention")
+            elif kind == "one_hot":
                 x = nn.functional.one_hot(x, self.vocabulary).to(next(self.parameters()).dtype)
             elif kind in RECURRENT:
                 packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
@@ -81,9 +111,19 @@ class Model(nn.Module):
                 x, per_step = self.select(x, lengths, site, final), False
             else:
                 x = getattr(self, name)(x)
+            values[name] = (x, per_step)
         if not per_step:
             return x
         return torch.cat([x[b, :n] for b, n in enumerate(lengths)])
+
+    def attend(self, kind, name, site, x, inputs, lengths, final):
+        if kind in ("multi_head_attention", "self_attention"):
+            read = inputs or [x]
+            return getattr(self, name)(*(read + read[-1:] * 2)[:3], lengths)
+        if kind == "basic_attention":
+            query = inputs[1] if len(inputs) > 1 else self.select(x, lengths, site, final)
+            return torch_attention.basic_attention(x, query, lengths)
+        return getattr(self, name)(x, lengths)
 
     @staticmethod
     def select(x, lengths, kind, final):

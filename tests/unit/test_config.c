@@ -206,11 +206,44 @@ static const Refusal values[] = {
      "data: {path: a, validation: 10%}\nmodel: [linear]\n",
      {"c.yaml:1:29: data.validation: expected a fraction or a path, got '10%'; write 0.1 for 10 %"}},
     {"of later versions",
-     "data: {path: a, kind: csv, tokenizer: bpe, lookback: 3}\nmodel: [linear]\n",
-     {"c.yaml:1:23: data.kind: this version does not have 'csv'; it has text, sequences, pairs",
-      "c.yaml:1:39: data.tokenizer: this version does not have 'bpe'; it has byte, char",
-      "c.yaml:1:44: data.lookback: this version does not have it; data has kind, path, tokenizer, seq_len, validation, "
-      "shuffle"}},
+     "data: {path: a, kind: tokens, tokenizer: bpe}\nmodel: [linear]\n",
+     {"c.yaml:1:42: data.tokenizer: this version does not have 'bpe'; it has byte, char, word"}},
+    {"ids and a tokenizer",
+     "data: {path: a, kind: tokens, tokenizer: word}\nmodel: [linear]\nloss: {kind: mse}\n",
+     {"c.yaml:1:42: data.tokenizer: has no effect with tokens; remove it, or use text",
+      "c.yaml:3:14: loss.kind: mse needs targets that are numbers, and data of kind tokens has classes; use cross_entropy"}},
+    {"made data",
+     "data: {kind: synthetic, path: a, tokenizer: byte, validation: b}\nmodel: [linear]\n",
+     {"c.yaml:1:14: data.task: missing: synthetic needs the name of a task, like copy",
+      "c.yaml:1:31: data.path: has no effect with synthetic; remove it, or use a kind that reads files",
+      "c.yaml:1:45: data.tokenizer: has no effect with synthetic; remove it, or use text",
+      "c.yaml:1:63: data.validation: has no effect with synthetic; remove it, or use a fraction"}},
+    {"data that are not made",
+     "data: {path: null, task: copy, sequences: 3, seed: 2}\nmodel: [linear]\n",
+     {"c.yaml:1:14: data.path: missing: only the kind synthetic has no file",
+      "c.yaml:1:26: data.task: has no effect with text; remove it, or use synthetic",
+      "c.yaml:1:43: data.sequences: has no effect with text; remove it, or use synthetic",
+      "c.yaml:1:52: data.seed: has no effect with text; remove it, or use synthetic"}},
+    {"a series",
+     "data: {path: a, kind: csv, lookback: 0}\nmodel: [linear]\n",
+     {"c.yaml:1:23: data.features: missing: csv needs the columns that the model reads, like [temperature, pressure]",
+      "c.yaml:1:23: data.targets: missing: csv needs the columns that the model predicts, like [temperature]",
+      "c.yaml:1:38: data.lookback: must be 1 <= x <= 1000000000, is 0"}},
+    {"classes of a series",
+     "data: {path: a, kind: csv, features: [a, b], targets: [c, d], lookback: 3, tokenizer: byte}\nmodel: [linear]\n",
+     {"c.yaml:1:55: data.targets: with loss.kind: cross_entropy the target is one column of the next row; for numbers set "
+      "loss.kind: mse",
+      "c.yaml:1:87: data.tokenizer: has no effect with csv; remove it, or use text"}},
+    {"a series that is none",
+     "data: {path: a, features: a, targets: b, lookback: 3, horizon: 2, stride: 3, time: c, scaling: none}\n"
+     "model: [linear]\n",
+     {"c.yaml:1:27: data.features: has no effect with text; remove it, or use csv",
+      "c.yaml:1:39: data.targets: has no effect with text; remove it, or use csv",
+      "c.yaml:1:52: data.lookback: has no effect with text; remove it, or use csv",
+      "c.yaml:1:64: data.horizon: has no effect with text; remove it, or use csv",
+      "c.yaml:1:75: data.stride: has no effect with text; remove it, or use csv",
+      "c.yaml:1:84: data.time: has no effect with text; remove it, or use csv",
+      "c.yaml:1:96: data.scaling: has no effect with text; remove it, or use csv"}},
 };
 
 static const Refusal layers[] = {
@@ -397,6 +430,7 @@ static void test_defaults(void **state) {
     static const char before[] =
         "run:\n  dir: runs/c\n  seed: 1\n  init_from: null\n  init: torch\n"
         "data:\n  kind: text\n  path: a.txt\n  tokenizer: char\n  seq_len: 128\n  validation: 0.1\n  shuffle: true\n"
+        "  features: null\n  targets: null\n  lookback: null\n  horizon: 1\n  stride: 1\n  time: null\n  scaling: standard\n  task: null\n  sequences: 1000\n  seed: 1\n"
         "model:\n  - linear:\n      name: linear\n      input: null\n      frozen: false\n";
     static const char after[] =
         "\nloss:\n  kind: cross_entropy\n  reduction: mean\n  ignore_index: null\n  label_smoothing: 0\n"

@@ -14,7 +14,7 @@
 #include "trainer/config.h"
 #include "trainer/config_private.h"
 
-enum { CONFIGS = 500, MUTANTS = 20000, TEXT = 1 << 16 };
+enum { CONFIGS = 500, MUTANTS = 6000, TEXT = 1 << 16 };
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static uint64_t random_state = 88172645463325252u;

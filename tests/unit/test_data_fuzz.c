@@ -6,7 +6,7 @@
 
 #include "data_files.h"
 
-enum { MUTATIONS = 2000, ROOM = 1 << 16 };
+enum { MUTATIONS = 600, ROOM = 1 << 16 };
 
 static uint64_t random_state = 0x9E3779B97F4A7C15u;
 

@@ -207,6 +207,23 @@ static void compressed_chunks_read_alike(void **state) {
     free(ids);
 }
 
+static void cells_widen_as_numbers_grow(void **state) {
+    (void)state;
+    const int ids[] = {1, 255, 256, 2, 65535, 3, 65536, 4};
+    for (hsize_t count = 1; count <= 4; count++) {
+        hid_t file = h5_new("f");
+        h5_ints(file, "inputs", DIMS(count, 2), ids);
+        H5Fclose(file);
+        Data *data = open_data(sequences("f"));
+        for (size_t s = 0; s < count; s++) {
+            int32_t got[2];
+            data_read(data, SPLIT_ALL, s, got, NULL, NULL, NULL);
+            assert_memory_equal(got, ids + 2 * s, sizeof got);
+        }
+        data_close(&data);
+    }
+}
+
 static void put_vocabulary(hid_t file, const char *const *token, size_t count, bool variable) {
     char fixed[16][4] = {""};
     for (size_t i = 0; i < count; i++) memcpy(fixed[i], token[i], strlen(token[i]));
@@ -448,6 +465,7 @@ int main(void) {
         cmocka_unit_test(what_lies_behind_the_length_is_not_looked_at),
         cmocka_unit_test(full_lengths_are_like_none),
         cmocka_unit_test(compressed_chunks_read_alike),
+        cmocka_unit_test(cells_widen_as_numbers_grow),
         cmocka_unit_test(ids_have_text),
         cmocka_unit_test(validation_file_has_the_same_layout),
         cmocka_unit_test(shapes_that_do_not_fit),

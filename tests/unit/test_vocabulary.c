@@ -15,6 +15,14 @@
 
 #define LIST(...) ((const char *const[]){__VA_ARGS__})
 
+/* Copies the text of one id, returns its bytes. */
+static size_t decode(const Vocabulary *vocabulary, int32_t id, char *out) {
+    size_t bytes;
+    const char *token = vocabulary_token(vocabulary, id, &bytes);
+    memcpy(out, token, bytes);
+    return bytes;
+}
+
 static Status from_text(const char *text, size_t bytes, Vocabulary **out) {
     return vocabulary_from_texts(TOKENIZER_CHAR, LIST(text), &bytes, LIST("a.txt"), 1, out);
 }
@@ -56,12 +64,12 @@ static void ids_go_there_and_back(void **state) {
     assert_memory_equal(id, expected, sizeof expected);
     char back[64];
     size_t used = 0;
-    for (size_t i = 0; i < count; i++) used += vocabulary_decode(copy, id[i], back + used);
+    for (size_t i = 0; i < count; i++) used += decode(copy, id[i], back + used);
     assert_int_equal(used, bytes);
     assert_memory_equal(back, text, bytes);
-    assert_int_equal(vocabulary_decode(copy, 7, back), 3);
+    assert_int_equal(decode(copy, 7, back), 3);
     assert_memory_equal(back, "\xEF\xBF\xBD", 3);
-    assert_int_equal(vocabulary_decode(copy, -1, back), 3);
+    assert_int_equal(decode(copy, -1, back), 3);
     free(id);
     vocabulary_destroy(&copy);
 }
@@ -80,7 +88,7 @@ static void bytes_are_their_own_ids(void **state) {
     assert_int_equal(id[0], 0xEF);
     assert_int_equal(id[3], 0xFF);
     char out[8];
-    assert_int_equal(vocabulary_decode(v, id[3], out), 1);
+    assert_int_equal(decode(v, id[3], out), 1);
     assert_int_equal((unsigned char)out[0], 0xFF);
     free(id);
     vocabulary_destroy(&v);
@@ -128,10 +136,10 @@ static void stored_tokens_are_checked(void **state) {
     assert_says(vocabulary_from_tokens(TOKENIZER_CHAR, LIST("a", "b", "a"), 3, &v), LIST("token 2", "U+0061 'a'", "twice"), 3);
     assert_says(vocabulary_from_tokens(TOKENIZER_CHAR, LIST("a", "\xFF"), 2, &v), LIST("token 1", "UTF-8"), 2);
     assert_int_equal(vocabulary_from_tokens(TOKENIZER_CHAR, LIST("<pad>", "z", "a long token"), 3, &v), OK);
-    char out[8];
-    assert_int_equal(vocabulary_decode(v, 0, out), 5);
+    char out[16];
+    assert_int_equal(decode(v, 0, out), 5);
     assert_memory_equal(out, "<pad>", 5);
-    assert_int_equal(vocabulary_decode(v, 2, out), 3);
+    assert_int_equal(decode(v, 2, out), 12);
     vocabulary_destroy(&v);
 }
 

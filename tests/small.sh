@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
 #
-# model.sh: the small text model of these tests: small.yaml, 12 steps, a checkpoint every 4.
+# small.sh: a small text model: small.yaml, 12 steps, a checkpoint every 4.
 write_model() {
     text text.txt 60
     cat >small.yaml <<YAML

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * prediction.c: picks the form, and publishes the whole file. */
+#include "io/prediction.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/prediction_parts.h"
+
+static bool ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+Status prediction_create(const char *path, const PredictionForm *form, PredictionFile **out) {
+    *out = NULL;
+    PredictionFile *file = calloc(1, sizeof *file);
+    if (!file) return status_fail(ERR_USAGE, "predictions: no memory");
+    file->form = *form;
+    file->path = path;
+    bool h5 = path && (ends_with(path, ".h5") || ends_with(path, ".hdf5"));
+    Status status = h5 ? prediction_h5_create(file) : path ? atomic_create(path, &file->file) : OK;
+    file->open = !h5 && path && status == OK;
+    if (status == OK && !h5) status = prediction_csv_head(file);
+    if (status != OK) prediction_abandon(&file);
+    *out = file;
+    return status;
+}
+
+Status prediction_put(PredictionFile *file, const Prediction *prediction) {
+    Status status = file->h5 ? prediction_h5_put(file, prediction) : prediction_csv_put(file, prediction);
+    file->index++;
+    return status;
+}
+
+static void release(PredictionFile **file) {
+    if ((*file)->open) atomic_abandon(&(*file)->file);
+    prediction_h5_destroy(&(*file)->h5);
+    free((*file)->text);
+    free(*file);
+    *file = NULL;
+}
+
+Status prediction_publish(PredictionFile **file) {
+    PredictionFile *f = *file;
+    Status status = f->h5 ? prediction_h5_finish(f) : prediction_csv_flush(f);
+    if (status == OK && f->open) {
+        f->open = false;
+        status = atomic_publish(&f->file);
+    }
+    release(file);
+    return status;
+}
+
+void prediction_abandon(PredictionFile **file) {
+    if (*file) release(file);
+}

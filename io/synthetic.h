@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * synthetic.h: data made for tasks that a model can learn completely and whose answers are known:
+ * sequence i is a function of task, seed and i alone. */
+#ifndef LOCKSTEP_IO_SYNTHETIC_H
+#define LOCKSTEP_IO_SYNTHETIC_H
+
+#include "io/data.h"
+
+enum { SYNTHETIC_TASKS = 6, SYNTHETIC_STEPS = 32 };
+
+typedef struct SyntheticTask {
+    const char *name;
+    bool ids, per_step;
+    TargetKind target;
+    size_t steps, least_steps; /* longest and shortest sequence */
+    size_t vocabulary, features, classes;
+} SyntheticTask;
+
+/* In the order of data.task's choices. */
+extern const SyntheticTask synthetic_tasks[SYNTHETIC_TASKS];
+
+/* -1 for a name that is no task. */
+int synthetic_task(const char *name);
+
+typedef struct SyntheticSequence {
+    size_t length;
+    int64_t ids[SYNTHETIC_STEPS], classes[SYNTHETIC_STEPS];
+    float x[2 * SYNTHETIC_STEPS], value;
+} SyntheticSequence;
+
+void synthetic_make(int task, uint64_t seed, uint64_t sequence, SyntheticSequence *out);
+
+#endif

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * attention_block.c: see attention_block.h. */
+#include "layers/attention/attention_block.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "comm/arena.h"
+
+/* ---- plan ---------------------------------------------------------------------------------------------- */
+
+static Status plan_torch(AttentionBlock *block, Layer *layer, Plan *plan) {
+    const size_t E = block->I[0];
+    const Init zero = {.kind = INIT_ZERO},
+               xavier = {.kind = INIT_UNIFORM, .scale = sqrt(6.0 / (double)(4 * E)), .gpt2 = true};
+    char name[96];
+    Dense *in = &block->in[0];
+    in->I = E;
+    in->O = 3 * E;
+    snprintf(name, sizeof name, "%sin_proj_", block->prefix);
+    TRY(dense_plan(in, layer, plan, name, xavier, block->bias ? &zero : NULL));
+    block->out.I = block->out.O = E;
+    Init out = dense_init(E);
+    out.residual = true;
+    snprintf(name, sizeof name, "%sout_proj.", block->prefix);
+    return dense_plan(&block->out, layer, plan, name, out, block->bias ? &zero : NULL);
+}
+
+static Status plan_free(AttentionBlock *block, Layer *layer, Plan *plan) {
+    static const char *const names[] = {"query.", "key.", "value."};
+    char name[96];
+    for (size_t i = 0; i < ATTENTION_INPUTS; i++) {
+        Dense *in = &block->in[i];
+        in->I = block->I[i];
+        in->O = block->P;
+        in->idle_bias = i == 1;
+        const Init init = dense_init(in->I);
+        snprintf(name, sizeof name, "%s%s", block->prefix, names[i]);
+        TRY(dense_plan(in, layer, plan, name, init, block->bias ? &init : NULL));
+    }
+    if (!block->O) return OK;
+    block->out.I = block->P;
+    block->out.O = block->O;
+    Init init = dense_init(block->P);
+    init.residual = true;
+    snprintf(name, sizeof name, "%sfc.", block->prefix);
+    return dense_plan(&block->out, layer, plan, name, init, block->bias ? &init : NULL);
+}
+
+Status attention_plan(AttentionBlock *block, Layer *layer, Plan *plan) {
+    size_t reals;
+    if (!size_multiply3(block->heads, block->d, 3, &reals) ||
+        !size_multiply3(reals, plan_max_rows(plan, PER_STEP), sizeof(double), &reals) ||
+        attention_scratch(block->d) > SIZE_MAX / sizeof(double) / plan_threads(plan))
+        return plan_fail(
+            layer, NULL,
+            "%zu heads of %zu features for %zu steps overflow the address space; make the layer or the batch smaller",
+            block->heads, block->d, plan_max_rows(plan, PER_STEP));
+    block->P = block->heads * block->d;
+    block->threads = plan_threads(plan);
+    block->scale = (real)(1 / sqrt((double)block->d));
+    block->layer = layer->key;
+    return block->names == ATTENTION_TORCH ? plan_torch(block, layer, plan) : plan_free(block, layer, plan);
+}
+
+void attention_plan_saved(const AttentionBlock *block, Plan *plan, AttentionSaved *saved) {
+    size_t rows = plan_max_rows(plan, PER_STEP);
+    plan_saved(plan, &saved->qkv, rows * 3 * block->P);
+    if (block->O) plan_saved(plan, &saved->context, rows * block->P);
+    plan_saved(plan, &saved->norm, rows * 2 * block->heads);
+}
+
+void attention_plan_scratch(const AttentionBlock *block, Plan *plan, AttentionWork *work) {
+    plan_tmp(plan, &work->scratch, block->threads * attention_scratch(block->d));
+    if (plan_trains(plan)) plan_tmp(plan, &work->delta, plan_max_rows(plan, PER_STEP) * block->heads);
+}
+
+void attention_plan_gradients(const AttentionBlock *block, Plan *plan, AttentionWork *work) {
+    size_t rows = plan_max_rows(plan, PER_STEP);
+    plan_tmp(plan, &work->dqkv, rows * 3 * block->P);
+    if (block->O) plan_tmp(plan, &work->dcontext, rows * block->P);
+}
+
+/* ---- parts of query, key and value that read the same input ---------------------------------------------- */
+
+typedef struct Group {
+    size_t first, end; /* of 0 (query), 1 (key), 2 (value) */
+    size_t input;
+} Group;
+
+/* The group that ends before part `end`, from the last to the first. */
+static Group group_before(const AttentionBlock *block, size_t end) {
+    size_t first = end - 1;
+    while (first > 0 && block->source[first - 1] == block->source[end - 1]) first--;
+    return (Group){first, end, block->source[first]};
+}
+
+#define EACH_GROUP(block)                                                                                              \
+    for (Group group = group_before(block, ATTENTION_INPUTS); group.end > 0;                                           \
+         group = group.first > 0 ? group_before(block, group.first) : (Group){0})
+
+/* ---- forward ------------------------------------------------------------------------------------------- */
+
+/* (1) with in_proj_weight: a packed operand begins at a multiple of 16 columns, so a group writes up to 15
+ * columns of the one before, which comes later and writes them again. */
+static void project_torch(const AttentionBlock *block, size_t rows, const real *const x[], real *qkv) {
+    const Dense *in = &block->in[0];
+    EACH_GROUP(block) {
+        const size_t column = group.first * block->P / PANEL * PANEL;
+        gemm(&(Gemm){.m = rows,
+                     .n = group.end * block->P - column,
+                     .k = in->I,
+                     .a = x[group.input],
+                     .lda = in->I,
+                     .b = in->forward.v + packed_count(in->I, column),
+                     .c = qkv + column,
+                     .ldc = 3 * block->P,
+                     .bias = in->bias ? in->bias->v + column : NULL});
+    }
+}
+
+static Attention attention_of(const AttentionBlock *block, const Pass *pass, const AttentionSaved *saved,
+                              const AttentionWork *work) {
+    const Rows *rows = &pass->rows;
+    const size_t ld = 3 * block->P;
+    return (Attention){.sequences = rows->sequences,
+                       .q_offset = rows->offset,
+                       .k_offset = rows->offset,
+                       .heads = block->heads,
+                       .d = block->d,
+                       .scale = block->scale,
+                       .causal = block->causal,
+                       .q = saved->qkv,
+                       .k = saved->qkv + block->P,
+                       .v = saved->qkv + 2 * block->P,
+                       .ldq = ld,
+                       .ldk = ld,
+                       .ldv = ld,
+                       .ldo = block->P,
+                       .norm = pass->backward ? saved->norm : NULL,
+                       .p = pass->training ? (real)block->dropout : 0,
+                       .key = {pass->seed, pass->step, block->layer, block->site},
+                       .position = rows->position,
+                       .scratch = work->scratch,
+                       .threads = block->threads};
+}
+
+void attention_forward(const AttentionBlock *block, const Pass *pass, const AttentionSaved *saved,
+                       const AttentionWork *work, const real *const x[], real *y) {
+    const size_t rows = rows_of(&pass->rows, PER_STEP), P = block->P;
+    if (block->names == ATTENTION_TORCH) {
+        project_torch(block, rows, x, saved->qkv); /* (1) */
+    } else {
+        for (size_t i = 0; i < ATTENTION_INPUTS; i++)
+            dense_forward(&block->in[i], rows, x[block->source[i]], block->I[i], saved->qkv + i * P, 3 * P);
+    }
+    Attention attention = attention_of(block, pass, saved, work);
+    attention.out = block->O ? saved->context : y;
+    op_attention(&attention);                                                       /* (2) */
+    if (block->O) dense_forward(&block->out, rows, saved->context, P, y, block->O); /* (3) */
+}
+
+/* ---- backward ------------------------------------------------------------------------------------------ */
+
+typedef struct InLeaf {
+    const AttentionBlock *block;
+    const real *const *x;
+    const real *dqkv;
+} InLeaf;
+
+static void in_weight_leaf(void *context, const Pass *pass, size_t s, real *dW) {
+    const InLeaf *leaf = context;
+    const AttentionBlock *block = leaf->block;
+    const size_t first = shard_row(&pass->rows, PER_STEP, s), end = shard_row(&pass->rows, PER_STEP, s + 1),
+                 P = block->P, I = block->I[0];
+    EACH_GROUP(block) {
+        const size_t m = (group.end - group.first) * P;
+        gemm_tn(&(GemmTn){.m = m,
+                          .n = I,
+                          .k = end - first,
+                          .a = leaf->dqkv + first * 3 * P + group.first * P,
+                          .lda = 3 * P,
+                          .order = in_order(m),
+                          .b = leaf->x[group.input] + first * I,
+                          .ldb = I,
+                          .c = dW + group.first * P * I,
+                          .ldc = I});
+    }
+}
+
+static void in_bias_leaf(void *context, const Pass *pass, size_t s, real *db) {
+    const InLeaf *leaf = context;
+    const size_t first = shard_row(&pass->rows, PER_STEP, s), end = shard_row(&pass->rows, PER_STEP, s + 1),
+                 ld = 3 * leaf->block->P;
+    column_sums(leaf->dqkv + first * ld, ld, in_order(ld), end - first, db, false);
+    op_zero(leaf->block->P, db + leaf->block->P);
+}
+
+/* (1') with in_proj_weight */
+static void backward_torch(const AttentionBlock *block, const Pass *pass, const real *const x[], const real *dqkv,
+                           real *const dx[], bool add) {
+    const Dense *in = &block->in[0];
+    const size_t rows = rows_of(&pass->rows, PER_STEP), P = block->P;
+    InLeaf leaf = {block, x, dqkv};
+    grad_shards(pass, in->weight, in_weight_leaf, &leaf);
+    if (in->bias) grad_shards(pass, in->bias, in_bias_leaf, &leaf);
+    EACH_GROUP(block) {
+        if (dx[group.input])
+            gemm(&(Gemm){.m = rows,
+                         .n = in->I,
+                         .k = (group.end - group.first) * P,
+                         .a = dqkv + group.first * P,
+                         .lda = 3 * P,
+                         .b = in->backward.v + group.first * P * PANEL,
+                         .b_k = 3 * P,
+                         .c = dx[group.input],
+                         .ldc = in->I,
+                         .accumulate = add});
+    }
+}
+
+/* (1') with three matrices */
+static void backward_free(const AttentionBlock *block, const Pass *pass, const real *const x[], const real *dqkv,
+                          real *const dx[], bool add) {
+    const size_t rows = rows_of(&pass->rows, PER_STEP), P = block->P;
+    for (size_t i = 0; i < ATTENTION_INPUTS; i++)
+        dense_gradients(&block->in[i], pass, dqkv + i * P, 3 * P, x[block->source[i]], block->I[i]);
+    for (size_t i = 0; i < ATTENTION_INPUTS; i++) {
+        const bool again = i > 0 && block->source[i] == block->source[i - 1];
+        real *to = dx[block->source[i]];
+        if (to) dense_input_gradient(&block->in[i], rows, dqkv + i * P, 3 * P, to, block->I[i], add || again);
+    }
+}
+
+void attention_backward(const AttentionBlock *block, const Pass *pass, const AttentionSaved *saved,
+                        const AttentionWork *work, const real *const x[], const real *y, const real *dy,
+                        real *const dx[], bool add) {
+    const size_t rows = rows_of(&pass->rows, PER_STEP), P = block->P;
+    AttentionBackward backward = {.forward = attention_of(block, pass, saved, work),
+                                  .dout = dy,
+                                  .lddo = P,
+                                  .dq = work->dqkv,
+                                  .dk = work->dqkv + P,
+                                  .dv = work->dqkv + 2 * P,
+                                  .lddq = 3 * P,
+                                  .lddk = 3 * P,
+                                  .lddv = 3 * P,
+                                  .delta = work->delta};
+    backward.forward.out = block->O ? saved->context : (real *)(uintptr_t)y;
+    if (block->O) {
+        dense_gradients(&block->out, pass, dy, block->O, saved->context, P); /* (3') */
+        dense_input_gradient(&block->out, rows, dy, block->O, work->dcontext, P, false);
+        backward.dout = work->dcontext;
+    }
+    op_attention_backward(&backward); /* (2') */
+    if (block->names == ATTENTION_TORCH) backward_torch(block, pass, x, work->dqkv, dx, add);
+    else backward_free(block, pass, x, work->dqkv, dx, add);
+}
+
+void attention_weights(const AttentionBlock *block, const Pass *pass, const AttentionSaved *saved,
+                       const AttentionWork *work, size_t sequence, size_t head, real *w) {
+    const Attention attention = attention_of(block, pass, saved, work);
+    op_attention_weights(&attention, sequence, head, w);
+}

@@ -1,0 +1,37 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# json.sh: --json gives one object with the agreed keys and nothing else. 77 (skipped) without python3.
+. "$(dirname -- "$0")/../lib.sh"
+. "$tests/small.sh"
+python=${LOCKSTEP_PYTHON:-python3}
+"$python" -c 'import json' 2>/dev/null || { echo "no $python: skipped" && exit 77; }
+write_model
+
+# object KIND: what the last job printed
+object() {
+    ends 0
+    [ ! -s err ] || fail 'more than the object'
+    "$python" "$tests/usage/json_keys.py" "$1" <out || fail "not the agreed object of $1"
+}
+
+run train small.yaml
+ends 0
+run eval runs/small/checkpoints/best.h5 --json
+object eval
+run info runs/small/checkpoints/best.h5 --json
+object info
+run bench small.yaml --steps 3 --json
+object bench
+cat >values.yaml <<YAML
+data: {kind: sequences, path: $golden/mse_sequences.h5, validation: 0}
+model: [gru: {hidden_size: 4}, select: last, linear: {}]
+loss: {kind: mse}
+train: {steps: 3, batch_size: 6}
+YAML
+run train values.yaml
+ends 0
+run eval runs/values/checkpoints/last.h5 --json
+object eval_values
+run info "$golden/mse_sequences.h5" --json
+object info_data

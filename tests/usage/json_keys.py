@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""json_keys.py KIND: reads one JSON object from stdin and compares its keys, and types, with what is agreed."""
+import json
+import re
+import sys
+
+number, whole, text = (int, float), int, str
+EVAL = dict(loss=number, perplexity=number, accuracy=number, rmse=None, mae=None, sequences=whole, targets=whole, split=text, step=whole)
+BENCH = dict(tokens_per_s=number, step_ms=number, gflops=number, sgemm_peak_gflops=number, ranks=whole, threads=whole,
+             peak_memory_bytes=whole, phases=dict, layers=list)
+PHASES = {"data", "forward", "backward", "reduce", "exchange_exposed", "exchange_hidden", "optimizer"}
+INFO = dict(format=text, format_version=whole, program_version=text, step=whole, epoch=whole, seed=whole, shards=whole,
+            data_digest=text, state_digest=text, created=text, parameters=whole, bytes=whole, verified=bool)
+
+
+def check(found, agreed, exactly):
+    for key, kind in agreed.items():
+        assert key in found, f"{key} is missing"
+        assert found[key] is None if kind is None else isinstance(found[key], kind), f"{key}: {found[key]!r}"
+    assert not exactly or set(found) == set(agreed), f"beyond what is agreed: {set(found) - set(agreed)}"
+
+
+def main(kind):
+    source = sys.stdin.read()
+    found = json.loads(source)
+    assert isinstance(found, dict)
+    for digits in re.findall(r"(?<=[ :])-?([0-9]+\.[0-9]+)", source):
+        assert len(digits.replace(".", "").lstrip("0")) <= 9, f"{digits}: more than 9 digits"
+    if kind == "eval":
+        check(found, EVAL, True)
+        assert found["split"] == "validation" and found["step"] == 12 and abs(found["perplexity"] / 2.718281828 ** found["loss"] - 1) < 1e-6
+    elif kind == "eval_values":
+        check(found, EVAL | dict(perplexity=None, accuracy=None, rmse=number, mae=number), True)
+        assert found["split"] == "all" and abs(found["rmse"] ** 2 / found["loss"] - 1) < 1e-6
+    elif kind == "bench":
+        check(found, BENCH, True)
+        assert set(found["phases"]) == PHASES, found["phases"]
+        assert [layer["name"] for layer in found["layers"]] == ["emb", "rnn", "dropout", "fc"]
+        assert min(found[key] for key, kind in BENCH.items() if kind in (number, whole)) > 0
+    elif kind == "info":
+        check(found, INFO, False)
+        assert found["format"] == "lockstep-checkpoint" and found["verified"] is True and re.fullmatch("[0-9a-f]{32}", found["state_digest"])
+    else:
+        check(found, dict(sequences=whole, targets=text, classes=whole), False)
+
+
+main(sys.argv[1])
