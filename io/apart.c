@@ -31,7 +31,8 @@ void apart_progress(const char *path, size_t bytes) {
     struct rusage used;
     struct rlimit limit;
     if (getrusage(RUSAGE_SELF, &used) != 0 || getrlimit(RLIMIT_CPU, &limit) != 0) return;
-    rlim_t seconds = (rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + PROGRESS_SECONDS + bytes / BYTES_PER_SECOND;
+    rlim_t seconds =
+        (rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + PROGRESS_SECONDS + bytes / BYTES_PER_SECOND;
     limit.rlim_cur = seconds < limit.rlim_max ? seconds : limit.rlim_max;
     setrlimit(RLIMIT_CPU, &limit);
 }
@@ -62,7 +63,7 @@ static __attribute__((noreturn)) void child(Outcome *outcome, ApartWork work, vo
 static Status judge(const Outcome *outcome, int ended) {
     if (outcome->done && outcome->status == OK) return OK;
     if (outcome->done) return status_fail(outcome->status, "%s", outcome->message);
-    const char *how = !WIFSIGNALED(ended)            ? "it crashed"
+    const char *how = !WIFSIGNALED(ended)          ? "it crashed"
                       : WTERMSIG(ended) == SIGXCPU ? "it read without end"
                                                    : strsignal(WTERMSIG(ended));
     return status_fail(ERR_DATA, "%s: libhdf5 did not survive reading it (%s): the file is damaged; write it anew",

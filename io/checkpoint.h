@@ -43,17 +43,17 @@ typedef struct NamedArray {
 typedef struct CheckpointMeta {
     uint64_t step, epoch, seed, shards;
     uint64_t data_digest[2];
-    double best_loss;          /* best validation loss so far, NAN: none */
+    double best_loss; /* best validation loss so far, NAN: none */
     uint64_t best_step;
     uint64_t evaluations_since_best;
-    bool finished;             /* the run ended by itself */
-    uint64_t vocabulary_size, features, classes; /* what the model was built for; 0: not */
-    const char *optimizer;     /* "adam" */
-    const char *config;        /* the effective config, YAML */
+    bool finished;                                    /* the run ended by itself */
+    uint64_t vocabulary_size, features, classes;      /* what the model was built for; 0: not */
+    const char *optimizer;                            /* "adam" */
+    const char *config;                               /* the effective config, YAML */
     const Vocabulary *vocabulary, *target_vocabulary; /* NULL: none */
     const Scaling *scaling;                           /* NULL: none */
-    char state_digest[33];     /* hex; filled by write and read */
-    char created[32];          /* ISO 8601 UTC; filled by write and read */
+    char state_digest[33];                            /* hex; filled by write and read */
+    char created[32];                                 /* ISO 8601 UTC; filled by write and read */
     char program_version[32];
 } CheckpointMeta;
 
@@ -79,7 +79,8 @@ size_t checkpoint_arrays(const CheckpointFile *file);
 /* Name, shape (data is NULL); in name order. */
 const NamedArray *checkpoint_array(const CheckpointFile *file, size_t i);
 /* Reads array `name` of exactly this shape; ERR_CHECKPOINT if it is absent or differs. */
-MUST_CHECK Status checkpoint_read(const CheckpointFile *file, const char *name, size_t rank, const size_t *dim, float *out);
+MUST_CHECK Status checkpoint_read(const CheckpointFile *file, const char *name, size_t rank, const size_t *dim,
+                                  float *out);
 
 /* ---- the directory of a run --------------------------------------------------------------------- */
 

@@ -158,7 +158,8 @@ static Status remove_name(const char *directory, const char *name) {
     char *path = join(directory, name);
     if (path == NULL) return no_memory();
     Status status = OK;
-    if (unlink(path) != 0 && errno != ENOENT) status = status_fail(ERR_WRITE, "cannot remove %s: %s", path, strerror(errno));
+    if (unlink(path) != 0 && errno != ENOENT)
+        status = status_fail(ERR_WRITE, "cannot remove %s: %s", path, strerror(errno));
     free(path);
     return status;
 }
@@ -175,11 +176,13 @@ static bool writes_such(const char *name, size_t length) {
 static Status remove_abandoned(const char *directory) {
     Status status = OK;
     DIR *stream = opendir(directory);
-    if (stream == NULL) return errno == ENOENT ? OK : status_fail(ERR_WRITE, "cannot list %s: %s", directory, strerror(errno));
+    if (stream == NULL)
+        return errno == ENOENT ? OK : status_fail(ERR_WRITE, "cannot list %s: %s", directory, strerror(errno));
     for (struct dirent *entry; status == OK && (entry = readdir(stream)) != NULL;) {
         size_t length;
         bool abandoned;
-        if (temporary_parse(directory, entry->d_name, &length, &abandoned) && abandoned && writes_such(entry->d_name + 1, length))
+        if (temporary_parse(directory, entry->d_name, &length, &abandoned) && abandoned &&
+            writes_such(entry->d_name + 1, length))
             status = remove_name(directory, entry->d_name);
     }
     closedir(stream);

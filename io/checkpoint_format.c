@@ -144,8 +144,8 @@ static void print_tail(char block[CHECKPOINT_BLOCK]) {
 
 void checkpoint_block_print(const CheckpointBlock *block, char out[CHECKPOINT_BLOCK]) {
     char head[CHECKPOINT_BLOCK];
-    int n = snprintf(head, sizeof head, "%sformat %u\nbytes %" PRIu64 "\nxxh3-128 %s\n%s", MAGIC, block->version, block->bytes,
-                     block->digest, NOTE);
+    int n = snprintf(head, sizeof head, "%sformat %u\nbytes %" PRIu64 "\nxxh3-128 %s\n%s", MAGIC, block->version,
+                     block->bytes, block->digest, NOTE);
     memset(out, ' ', CHECKPOINT_BLOCK);
     memcpy(out, head, (size_t)n);
     print_tail(out);

@@ -90,7 +90,7 @@ extern const Attribute checkpoint_attributes[];
 
 /* checkpoint_write with another limit: an image of more than `most` bytes is not made in memory but
  * written by libhdf5 straight into the temporary file and read back for its digest. */
-MUST_CHECK Status checkpoint_write_within(const char *path, CheckpointMeta *meta, const NamedArray *array, size_t arrays,
-                                          size_t most);
+MUST_CHECK Status checkpoint_write_within(const char *path, CheckpointMeta *meta, const NamedArray *array,
+                                          size_t arrays, size_t most);
 
 #endif

@@ -57,8 +57,8 @@ Status checkpoint_list_links(const CheckpointFile *file, hid_t group, const char
     return OK;
 }
 
-Status checkpoint_open_object(const CheckpointFile *file, hid_t group, const char *name, const char *path, H5I_type_t kind,
-                              hid_t *out) {
+Status checkpoint_open_object(const CheckpointFile *file, hid_t group, const char *name, const char *path,
+                              H5I_type_t kind, hid_t *out) {
     H5O_info_t info;
     *out = H5Oopen(group, name, H5P_DEFAULT);
     if (*out < 0) return h5_fail(ERR_CHECKPOINT, "checkpoint refused (%s): cannot open /%s", file->path, path);
@@ -79,8 +79,10 @@ Status checkpoint_check_storage(const CheckpointFile *file, hid_t set, const cha
     H5_SCOPED plist = H5Dget_create_plist(set);
     if (plist < 0) return h5_fail(ERR_CHECKPOINT, "checkpoint refused (%s): /%s", file->path, path);
     *layout = H5Pget_layout(plist);
-    if (*layout == H5D_VIRTUAL) return checkpoint_refuse(file, "/%s is a virtual data set; only data in the file itself is read", path);
-    if (H5Pget_external_count(plist) != 0) return checkpoint_refuse(file, "/%s has external storage; only data in the file itself is read", path);
+    if (*layout == H5D_VIRTUAL)
+        return checkpoint_refuse(file, "/%s is a virtual data set; only data in the file itself is read", path);
+    if (H5Pget_external_count(plist) != 0)
+        return checkpoint_refuse(file, "/%s has external storage; only data in the file itself is read", path);
     int filters = H5Pget_nfilters(plist);
     if (filters < 0 || *layout < 0) return h5_fail(ERR_CHECKPOINT, "checkpoint refused (%s): /%s", file->path, path);
     for (unsigned i = 0; i < (unsigned)filters; i++) {
@@ -88,9 +90,11 @@ Status checkpoint_check_storage(const CheckpointFile *file, hid_t set, const cha
         unsigned flags, config;
         H5Z_filter_t filter = H5Pget_filter2(plist, i, &flags, &values, NULL, 0, NULL, &config);
         if (filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_FLETCHER32)
-            return checkpoint_refuse(file, "/%s uses filter %d; known are deflate, shuffle and fletcher32", path, (int)filter);
+            return checkpoint_refuse(file, "/%s uses filter %d; known are deflate, shuffle and fletcher32", path,
+                                     (int)filter);
     }
-    if (file->native && *layout != H5D_CONTIGUOUS) return checkpoint_refuse(file, "/%s is not stored in one piece", path);
+    if (file->native && *layout != H5D_CONTIGUOUS)
+        return checkpoint_refuse(file, "/%s is not stored in one piece", path);
     return OK;
 }
 
@@ -98,7 +102,8 @@ static Status check_type(const CheckpointFile *file, hid_t set, const char *path
     H5_SCOPED type = H5Dget_type(set);
     *single = type >= 0 && H5Tequal(type, H5T_IEEE_F32LE) > 0;
     if (*single || (!file->native && type >= 0 && H5Tequal(type, H5T_IEEE_F64LE) > 0)) return OK;
-    return checkpoint_refuse(file, "/%s is not %s", path, file->native ? "float32 (little endian)" : "float32 or float64 (little endian)");
+    return checkpoint_refuse(file, "/%s is not %s", path,
+                             file->native ? "float32 (little endian)" : "float32 or float64 (little endian)");
 }
 
 static Status check_shape(const CheckpointFile *file, hid_t set, const char *path, NamedArray *array) {
@@ -106,7 +111,8 @@ static Status check_shape(const CheckpointFile *file, hid_t set, const char *pat
     size_t bytes;
     H5_SCOPED space = H5Dget_space(set);
     int rank = space < 0 ? -1 : H5Sget_simple_extent_ndims(space);
-    if (rank < 0 || H5Sget_simple_extent_type(space) == H5S_NULL) return checkpoint_refuse(file, "/%s has no shape", path);
+    if (rank < 0 || H5Sget_simple_extent_type(space) == H5S_NULL)
+        return checkpoint_refuse(file, "/%s has no shape", path);
     if (rank > 4) return checkpoint_refuse(file, "/%s has %d dimensions, at most 4 are read", path, rank);
     H5Sget_simple_extent_dims(space, dims, NULL);
     array->rank = (size_t)rank;
@@ -121,8 +127,8 @@ static Status check_shape(const CheckpointFile *file, hid_t set, const char *pat
 }
 
 /* The declared size against what is stored, and the place of data that can be read directly. */
-static Status check_size(const CheckpointFile *file, hid_t set, const NamedArray *array, bool single, H5D_layout_t layout,
-                         ArrayPlace *place) {
+static Status check_size(const CheckpointFile *file, hid_t set, const NamedArray *array, bool single,
+                         H5D_layout_t layout, ArrayPlace *place) {
     char shape[128];
     shape_print(array->rank, array->dim, shape);
     *place = (ArrayPlace){.direct = single && layout == H5D_CONTIGUOUS};
@@ -134,8 +140,8 @@ static Status check_size(const CheckpointFile *file, hid_t set, const NamedArray
     uint64_t stored = H5Dget_storage_size(set);
     bool fits = layout == H5D_CHUNKED ? stored > 0 && bytes / DEFLATE_MOST <= stored : stored == bytes;
     if (!fits || stored > file->bytes)
-        return checkpoint_refuse(file, "/%s of shape %s takes %zu bytes, but %llu are stored", array->name, shape, bytes,
-                                 (unsigned long long)stored);
+        return checkpoint_refuse(file, "/%s of shape %s takes %zu bytes, but %llu are stored", array->name, shape,
+                                 bytes, (unsigned long long)stored);
     if (!place->direct) return OK;
     haddr_t offset = H5Dget_offset(set);
     if (offset == HADDR_UNDEF || offset > file->bytes || file->bytes - offset < bytes)

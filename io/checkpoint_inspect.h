@@ -53,7 +53,8 @@ MUST_CHECK Status checkpoint_open_object(const CheckpointFile *file, hid_t group
                                          H5I_type_t kind, hid_t *out);
 
 /* Where and how the data lies: in the file, not virtual, with built-in filters. */
-MUST_CHECK Status checkpoint_check_storage(const CheckpointFile *file, hid_t set, const char *path, H5D_layout_t *layout);
+MUST_CHECK Status checkpoint_check_storage(const CheckpointFile *file, hid_t set, const char *path,
+                                           H5D_layout_t *layout);
 
 /* Of a native file: the attributes, the objects at the root, /config and the vocabularies, into the meta. */
 MUST_CHECK Status checkpoint_inspect_meta(CheckpointFile *file);
@@ -63,8 +64,8 @@ MUST_CHECK Status checkpoint_inspect_scaling(const CheckpointFile *file, Scaling
 
 /* The texts of a list of texts; token and text have room for `size`. A text without bytes is read as "". What
  * token points at is the caller's: H5free_memory. */
-MUST_CHECK Status checkpoint_read_texts(const CheckpointFile *file, hid_t set, const char *name, char **token, const char **text,
-                                        size_t size);
+MUST_CHECK Status checkpoint_read_texts(const CheckpointFile *file, hid_t set, const char *name, char **token,
+                                        const char **text, size_t size);
 
 /* The data sets of /model and, of a native file, /optimizer, into array and place, in name order. */
 MUST_CHECK Status checkpoint_inspect_arrays(CheckpointFile *file);

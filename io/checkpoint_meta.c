@@ -41,10 +41,14 @@ static bool get_attribute(CheckpointFile *file, const Attribute *attribute) {
         if (!h5_get_integer(file->h5, attribute->name, &number)) return false;
         *(uint64_t *)value = (uint64_t)number;
         return true;
-    case ATTRIBUTE_REAL: return h5_get_real(file->h5, attribute->name, value);
-    case ATTRIBUTE_FLAG: return h5_get_flag(file->h5, attribute->name, value);
-    case ATTRIBUTE_DIGEST: return get_digest(file->h5, attribute->name, value);
-    case ATTRIBUTE_TEXT: return get_text(file->h5, attribute, value);
+    case ATTRIBUTE_REAL:
+        return h5_get_real(file->h5, attribute->name, value);
+    case ATTRIBUTE_FLAG:
+        return h5_get_flag(file->h5, attribute->name, value);
+    case ATTRIBUTE_DIGEST:
+        return get_digest(file->h5, attribute->name, value);
+    case ATTRIBUTE_TEXT:
+        return get_text(file->h5, attribute, value);
     case ATTRIBUTE_STRING:
         if (!h5_get_text(file->h5, attribute->name, &file->optimizer)) return false;
         *(const char **)value = file->optimizer;
@@ -62,7 +66,8 @@ static Status inspect_attributes(CheckpointFile *file) {
     if (!h5_get_integer(file->h5, "format_version", &version) || version != CHECKPOINT_FORMAT_VERSION)
         return checkpoint_refuse(file, "its attribute 'format_version' is not %d", CHECKPOINT_FORMAT_VERSION);
     for (const Attribute *a = checkpoint_attributes; a->name != NULL; a++)
-        if (!get_attribute(file, a)) return checkpoint_refuse(file, "attribute '%s' is missing or of another type", a->name);
+        if (!get_attribute(file, a))
+            return checkpoint_refuse(file, "attribute '%s' is missing or of another type", a->name);
     return OK;
 }
 
@@ -71,7 +76,8 @@ static Status inspect_config(CheckpointFile *file) {
     H5D_layout_t layout;
     TRY(checkpoint_open_object(file, file->h5, "config", "config", H5I_DATASET, &set));
     Status status = checkpoint_check_storage(file, set, "config", &layout);
-    if (status == OK && !h5_read_text(set, CONFIG_MOST, &file->config)) status = checkpoint_refuse(file, "/config is not one text");
+    if (status == OK && !h5_read_text(set, CONFIG_MOST, &file->config))
+        status = checkpoint_refuse(file, "/config is not one text");
     file->meta.config = file->config;
     h5_release(&set);
     return status;
@@ -85,17 +91,19 @@ Status checkpoint_read_texts(const CheckpointFile *file, hid_t set, const char *
     /* One stored text may be named by every entry. */
     if (type < 0 || space < 0 || H5Dvlen_get_buf_size(set, type, space, &bytes) < 0 || bytes > file->bytes)
         return checkpoint_refuse(file, "/%s has texts that overflow the file", name);
-    if (H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, token) < 0) return checkpoint_refuse(file, "/%s cannot be read", name);
+    if (H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, token) < 0)
+        return checkpoint_refuse(file, "/%s cannot be read", name);
     for (size_t i = 0; i < size; i++) text[i] = token[i] == NULL ? "" : token[i];
     return OK;
 }
 
-static Status inspect_tokens(const CheckpointFile *file, hid_t set, const char *name, TokenizerKind tokenizer, size_t size,
-                             Vocabulary **out) {
+static Status inspect_tokens(const CheckpointFile *file, hid_t set, const char *name, TokenizerKind tokenizer,
+                             size_t size, Vocabulary **out) {
     char **token = calloc(size + 1, sizeof *token);
     const char **text = calloc(size + 1, sizeof *text);
-    Status status = token == NULL || text == NULL ? status_fail(ERR_USAGE, "no memory for the vocabulary of %s", file->path)
-                                                  : checkpoint_read_texts(file, set, name, token, text, size);
+    Status status = token == NULL || text == NULL
+                        ? status_fail(ERR_USAGE, "no memory for the vocabulary of %s", file->path)
+                        : checkpoint_read_texts(file, set, name, token, text, size);
     if (status == OK && vocabulary_from_tokens(tokenizer, text, size, out) != OK)
         status = status_context(ERR_CHECKPOINT, "checkpoint refused (%s): /%s", file->path, name);
     for (size_t i = 0; i < size && token != NULL; i++)
@@ -112,11 +120,16 @@ static Status inspect_vocabulary_set(const CheckpointFile *file, hid_t set, cons
     H5_SCOPED type = H5Dget_type(set);
     H5_SCOPED space = H5Dget_space(set);
     hsize_t size;
-    if (type < 0 || space < 0 || H5Sget_simple_extent_ndims(space) != 1 || H5Sget_simple_extent_dims(space, &size, NULL) != 1)
+    if (type < 0 || space < 0 || H5Sget_simple_extent_ndims(space) != 1 ||
+        H5Sget_simple_extent_dims(space, &size, NULL) != 1)
         return checkpoint_refuse(file, "/%s is not a list of tokens", name);
-    if (size > file->bytes) return checkpoint_refuse(file, "/%s declares %llu tokens, more than the file holds", name, (unsigned long long)size);
-    if (!h5_get_text(set, "tokenizer", &tokenizer)) return checkpoint_refuse(file, "/%s has no attribute 'tokenizer'", name);
-    bool byte = strcmp(tokenizer, "byte") == 0, word = strcmp(tokenizer, "word") == 0, texts = word || strcmp(tokenizer, "char") == 0;
+    if (size > file->bytes)
+        return checkpoint_refuse(file, "/%s declares %llu tokens, more than the file holds", name,
+                                 (unsigned long long)size);
+    if (!h5_get_text(set, "tokenizer", &tokenizer))
+        return checkpoint_refuse(file, "/%s has no attribute 'tokenizer'", name);
+    bool byte = strcmp(tokenizer, "byte") == 0, word = strcmp(tokenizer, "word") == 0,
+         texts = word || strcmp(tokenizer, "char") == 0;
     free(tokenizer);
     if (byte && H5Tequal(type, H5T_STD_U8LE) > 0) {
         if (vocabulary_from_tokens(TOKENIZER_BYTE, NULL, (size_t)size, out) == OK) return OK;
@@ -124,7 +137,8 @@ static Status inspect_vocabulary_set(const CheckpointFile *file, hid_t set, cons
     }
     if (!texts || H5Tis_variable_str(type) <= 0) return checkpoint_refuse(file, "/%s is not a list of tokens", name);
     if (size > file->bytes / REFERENCE)
-        return checkpoint_refuse(file, "/%s declares %llu tokens, more than the file holds", name, (unsigned long long)size);
+        return checkpoint_refuse(file, "/%s declares %llu tokens, more than the file holds", name,
+                                 (unsigned long long)size);
     return inspect_tokens(file, set, name, word ? TOKENIZER_WORD : TOKENIZER_CHAR, (size_t)size, out);
 }
 

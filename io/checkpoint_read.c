@@ -64,8 +64,7 @@ static Status verify_image(const CheckpointFile *file, const CheckpointBlock *bl
     if (there < block->bytes)
         return checkpoint_refuse(file, "it is cut: %" PRIu64 " of %" PRIu64 " bytes are there", file->bytes,
                                  block->bytes + CHECKPOINT_BLOCK);
-    if (there > block->bytes)
-        return checkpoint_refuse(file, "%" PRIu64 " bytes follow its end", there - block->bytes);
+    if (there > block->bytes) return checkpoint_refuse(file, "%" PRIu64 " bytes follow its end", there - block->bytes);
     Digest *digest = digest_create();
     if (digest == NULL) return status_fail(ERR_USAGE, "no memory to verify %s", file->path);
     char hex[33];
@@ -80,12 +79,16 @@ static Status verify_image(const CheckpointFile *file, const CheckpointBlock *bl
 
 static Status verify_block(const CheckpointFile *file, BlockState state, const CheckpointBlock *block) {
     switch (state) {
-    case BLOCK_ABSENT: return checkpoint_refuse(file, "it does not start as a Lockstep checkpoint: foreign, damaged or without its digest");
-    case BLOCK_DAMAGED: return checkpoint_refuse(file, "it is damaged: its user block (the first 512 bytes) has a wrong checksum");
+    case BLOCK_ABSENT:
+        return checkpoint_refuse(file,
+                                 "it does not start as a Lockstep checkpoint: foreign, damaged or without its digest");
+    case BLOCK_DAMAGED:
+        return checkpoint_refuse(file, "it is damaged: its user block (the first 512 bytes) has a wrong checksum");
     case BLOCK_NEWER:
-        return checkpoint_refuse(file, "it has format %u, this program reads %d; use the Lockstep that wrote it", block->version,
-                                 CHECKPOINT_FORMAT_VERSION);
-    case BLOCK_SOUND: break;
+        return checkpoint_refuse(file, "it has format %u, this program reads %d; use the Lockstep that wrote it",
+                                 block->version, CHECKPOINT_FORMAT_VERSION);
+    case BLOCK_SOUND:
+        break;
     }
     return file->bytes < CHECKPOINT_BLOCK ? checkpoint_refuse(file, "it is cut") : verify_image(file, block);
 }
@@ -110,7 +113,9 @@ static Status open_parser(CheckpointFile *file) {
     struct stat info;
     int *descriptor;
     file->h5 = h5_open_read(file->path);
-    if (file->h5 < 0) return h5_fail(ERR_CHECKPOINT, "%s refused (%s): damaged or cut", file->native ? "checkpoint" : "weights", file->path);
+    if (file->h5 < 0)
+        return h5_fail(ERR_CHECKPOINT, "%s refused (%s): damaged or cut", file->native ? "checkpoint" : "weights",
+                       file->path);
     if (H5Fget_vfd_handle(file->h5, H5P_DEFAULT, (void **)&descriptor) < 0 || fstat(*descriptor, &info) != 0)
         return h5_fail(ERR_CHECKPOINT, "cannot read checkpoint (%s)", file->path);
     if (info.st_dev != file->device || info.st_ino != file->inode || (uint64_t)info.st_size != file->bytes)
@@ -128,8 +133,9 @@ static Status parse(CheckpointFile *file) {
         bool ours = h5_get_text(file->h5, "format", &format) && strcmp(format, CHECKPOINT_FORMAT) == 0;
         free(format);
         if (ours)
-            return checkpoint_refuse(file, "it is a Lockstep checkpoint without its digest: damaged, or written again by another "
-                                           "program; copy /model into a new file to use its weights");
+            return checkpoint_refuse(
+                file, "it is a Lockstep checkpoint without its digest: damaged, or written again by another "
+                      "program; copy /model into a new file to use its weights");
     }
     return checkpoint_inspect_arrays(file);
 }
@@ -250,7 +256,8 @@ static Status convert(const CheckpointFile *file, const NamedArray *array, float
 }
 
 Status checkpoint_read(const CheckpointFile *file, const char *name, size_t rank, const size_t *dim, float *out) {
-    const NamedArray *array = file->arrays == 0 ? NULL : bsearch(name, file->array, file->arrays, sizeof *array, by_name);
+    const NamedArray *array =
+        file->arrays == 0 ? NULL : bsearch(name, file->array, file->arrays, sizeof *array, by_name);
     if (array == NULL) return checkpoint_refuse(file, "it holds no /%s", name);
     bool same = array->rank == rank && rank <= 4;
     for (size_t d = 0; same && d < rank; d++) same = array->dim[d] == dim[d];
@@ -279,7 +286,9 @@ static Status classify(CheckpointFile *file, H5Kind *out) {
     TRY(open_parser(file));
     bool ours = h5_get_text(file->h5, "format", &format) && strcmp(format, CHECKPOINT_FORMAT) == 0;
     free(format);
-    if (ours) return checkpoint_refuse(file, "it is a Lockstep checkpoint without its digest: damaged, or written again by another program");
+    if (ours)
+        return checkpoint_refuse(
+            file, "it is a Lockstep checkpoint without its digest: damaged, or written again by another program");
     *out = H5Lexists(file->h5, "inputs", H5P_DEFAULT) > 0   ? H5_DATA
            : H5Lexists(file->h5, "tokens", H5P_DEFAULT) > 0 ? H5_TOKENS
                                                             : H5_OTHER;

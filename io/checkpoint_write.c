@@ -48,14 +48,22 @@ static Status put_attributes(const Image *image) {
         const char *text;
         char hex[33];
         switch (a->kind) {
-        case ATTRIBUTE_INTEGER: ok = h5_put_integer(image->file, a->name, (int64_t)*number); break;
-        case ATTRIBUTE_REAL: ok = h5_put_real(image->file, a->name, *(const double *)value); break;
-        case ATTRIBUTE_FLAG: ok = h5_put_flag(image->file, a->name, *(const bool *)value); break;
+        case ATTRIBUTE_INTEGER:
+            ok = h5_put_integer(image->file, a->name, (int64_t)*number);
+            break;
+        case ATTRIBUTE_REAL:
+            ok = h5_put_real(image->file, a->name, *(const double *)value);
+            break;
+        case ATTRIBUTE_FLAG:
+            ok = h5_put_flag(image->file, a->name, *(const bool *)value);
+            break;
         case ATTRIBUTE_DIGEST:
             snprintf(hex, sizeof hex, "%016" PRIx64 "%016" PRIx64, number[0], number[1]);
             ok = h5_put_text(image->file, a->name, hex);
             break;
-        case ATTRIBUTE_TEXT: ok = h5_put_text(image->file, a->name, value); break;
+        case ATTRIBUTE_TEXT:
+            ok = h5_put_text(image->file, a->name, value);
+            break;
         case ATTRIBUTE_STRING:
             text = *(const char *const *)value;
             ok = h5_put_text(image->file, a->name, text == NULL ? "" : text);
@@ -77,14 +85,15 @@ static hid_t data_set_properties(void) {
 /* Intermediate groups of a path are made on the way. */
 static hid_t link_properties(void) {
     hid_t plist = H5Pcreate(H5P_LINK_CREATE);
-    if (plist >= 0 && (H5Pset_create_intermediate_group(plist, 1) < 0 || H5Pset_char_encoding(plist, H5T_CSET_UTF8) < 0))
+    if (plist >= 0 &&
+        (H5Pset_create_intermediate_group(plist, 1) < 0 || H5Pset_char_encoding(plist, H5T_CSET_UTF8) < 0))
         h5_release(&plist);
     return plist;
 }
 
 /* Writes one data set and, if `attribute` is there, that attribute on it. */
-static Status put_data_set(const Image *image, const char *name, hid_t type, hid_t memory_type, hid_t space, const void *data,
-                           const char *attribute, const char *value) {
+static Status put_data_set(const Image *image, const char *name, hid_t type, hid_t memory_type, hid_t space,
+                           const void *data, const char *attribute, const char *value) {
     H5_SCOPED links = link_properties();
     H5_SCOPED properties = data_set_properties();
     if (links < 0 || properties < 0 || space < 0 || type < 0) return broken(image, name);
@@ -162,15 +171,17 @@ static Status put_all(const Image *image) {
 /* What HDF5 1.8 and later read, with checksummed metadata; newer bounds would move with the library. */
 static hid_t file_access(void) {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    if (access >= 0 && (H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18) < 0 ||
-                        H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) < 0 || H5Pset_file_locking(access, false, true) < 0))
+    if (access >= 0 &&
+        (H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18) < 0 ||
+         H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) < 0 || H5Pset_file_locking(access, false, true) < 0))
         h5_release(&access);
     return access;
 }
 
 static hid_t file_creation(void) {
     hid_t creation = H5Pcreate(H5P_FILE_CREATE);
-    if (creation >= 0 && (H5Pset_userblock(creation, CHECKPOINT_BLOCK) < 0 || H5Pset_obj_track_times(creation, false) < 0))
+    if (creation >= 0 &&
+        (H5Pset_userblock(creation, CHECKPOINT_BLOCK) < 0 || H5Pset_obj_track_times(creation, false) < 0))
         h5_release(&creation);
     return creation;
 }
@@ -182,7 +193,8 @@ static Status build_in_memory(Image *image, char **bytes, size_t *count) {
     H5_SCOPED access = file_access();
     H5_SCOPED creation = file_creation();
     /* The estimate is the step by which the memory grows: one allocation, no copies. */
-    if (access < 0 || creation < 0 || H5Pset_fapl_core(access, image->estimate, false) < 0) return broken(image, "preparing the image");
+    if (access < 0 || creation < 0 || H5Pset_fapl_core(access, image->estimate, false) < 0)
+        return broken(image, "preparing the image");
     image->file = H5Fcreate(image->path, H5F_ACC_TRUNC, creation, access);
     if (image->file < 0) return broken(image, "creating the image");
     TRY(put_all(image));
@@ -216,10 +228,8 @@ static Status write_in_memory(Image *image, AtomicFile *file) {
     h5_lock();
     Status status = build_in_memory(image, &bytes, &count);
     h5_unlock();
-    if (status != OK)
-        atomic_abandon(file);
-    else
-        status = write_image(bytes, count, file); /* a slow disk holds nobody up who reads */
+    if (status != OK) atomic_abandon(file);
+    else status = write_image(bytes, count, file); /* a slow disk holds nobody up who reads */
     h5_lock();
     h5_release(&image->file);
     h5_unlock();
@@ -236,8 +246,8 @@ static Status build_in_file(Image *image, const AtomicFile *file) {
     if (image->file < 0) return broken(image, "creating the file");
 #ifdef FALLOC_FL_KEEP_SIZE
     /* libhdf5 meets a full disk badly: the space is taken first, where the file system can. */
-    if (fallocate(file->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)image->estimate) != 0 && errno != EOPNOTSUPP && errno != ENOSYS &&
-        errno != EINTR)
+    if (fallocate(file->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)image->estimate) != 0 && errno != EOPNOTSUPP &&
+        errno != ENOSYS && errno != EINTR)
         return write_failed(errno, image->path, image->estimate, "reserving space");
 #endif
     TRY(put_all(image));
@@ -280,8 +290,10 @@ static Status check_and_sort(const char *path, const NamedArray *array, size_t a
                              size_t *total) {
     for (size_t i = 0; i < arrays; i++) {
         size_t bytes;
-        if (!array_name_valid(array[i].name) || !array_bytes(&array[i], &bytes) || __builtin_add_overflow(*total, bytes, total))
-            return status_fail(ERR_INTERNAL, "checkpoint (%s): array '%s' has no valid name or size", path, array[i].name);
+        if (!array_name_valid(array[i].name) || !array_bytes(&array[i], &bytes) ||
+            __builtin_add_overflow(*total, bytes, total))
+            return status_fail(ERR_INTERNAL, "checkpoint (%s): array '%s' has no valid name or size", path,
+                               array[i].name);
         sorted[i] = &array[i];
     }
     qsort(sorted, arrays, sizeof *sorted, by_name);
@@ -314,7 +326,8 @@ static size_t estimate_image(const CheckpointMeta *meta, size_t arrays, size_t d
     return data + arrays * 1024 + tokens * 64 + columns * 256 + config + 65536;
 }
 
-Status checkpoint_write_within(const char *path, CheckpointMeta *meta, const NamedArray *array, size_t arrays, size_t most) {
+Status checkpoint_write_within(const char *path, CheckpointMeta *meta, const NamedArray *array, size_t arrays,
+                               size_t most) {
     size_t data = 0;
     const NamedArray **sorted = malloc((arrays + 1) * sizeof *sorted);
     if (sorted == NULL) return write_failed(ENOMEM, path, 0, "sorting names");
@@ -325,7 +338,8 @@ Status checkpoint_write_within(const char *path, CheckpointMeta *meta, const Nam
     strftime(meta->created, sizeof meta->created, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
 
     char *directory = directory_of(path);
-    if (status == OK) status = directory == NULL ? write_failed(ENOMEM, path, 0, "allocating its name") : directory_make(directory);
+    if (status == OK)
+        status = directory == NULL ? write_failed(ENOMEM, path, 0, "allocating its name") : directory_make(directory);
     free(directory);
     AtomicFile file;
     if (status == OK) status = atomic_create(path, &file);

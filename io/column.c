@@ -36,10 +36,8 @@ Status column_create(Column *column, CellType type, size_t cells, const char *wh
 }
 
 void column_free(Column *column) {
-    if (column->mapped)
-        munmap(column->cell, column->mapped);
-    else if (!column->borrowed)
-        free(column->cell);
+    if (column->mapped) munmap(column->cell, column->mapped);
+    else if (!column->borrowed) free(column->cell);
     *column = (Column){0};
 }
 
@@ -94,8 +92,11 @@ void column_integers(const Column *column, size_t first, size_t count, int32_t *
     case CELL_U16:
         for (size_t i = 0; i < count; i++) out[i] = u16[first + i];
         break;
-    case CELL_I32: memcpy(out, i32 + first, count * sizeof *out); break;
-    case CELL_F32: break;
+    case CELL_I32:
+        memcpy(out, i32 + first, count * sizeof *out);
+        break;
+    case CELL_F32:
+        break;
     }
 }
 

@@ -39,10 +39,17 @@ void column_append_floats(Column *column, const float *value, size_t count);
 static inline void column_put(Column *column, int32_t value) {
     size_t i = column->cells++;
     switch (column->type) {
-    case CELL_U8: ((uint8_t *)column->cell)[i] = (uint8_t)value; break;
-    case CELL_U16: ((uint16_t *)column->cell)[i] = (uint16_t)value; break;
-    case CELL_I32: ((int32_t *)column->cell)[i] = value; break;
-    case CELL_F32: break;
+    case CELL_U8:
+        ((uint8_t *)column->cell)[i] = (uint8_t)value;
+        break;
+    case CELL_U16:
+        ((uint16_t *)column->cell)[i] = (uint16_t)value;
+        break;
+    case CELL_I32:
+        ((int32_t *)column->cell)[i] = value;
+        break;
+    case CELL_F32:
+        break;
     }
 }
 

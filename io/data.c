@@ -28,7 +28,8 @@ Status data_one_path(const DataConfig *config, const char *kind) {
 Status data_classes(const DataConfig *config, const char *where, size_t found, size_t *out) {
     *out = config->num_classes ? config->num_classes : found;
     if (*out >= found) return OK;
-    return status_fail(ERR_DATA, "%s: the data have %zu classes and the model has %zu", where, found, config->num_classes);
+    return status_fail(ERR_DATA, "%s: the data have %zu classes and the model has %zu", where, found,
+                       config->num_classes);
 }
 
 void store_even_out(Store *store) {
@@ -62,10 +63,11 @@ Status data_split_sequences(const DataConfig *config, const char *path, Data *da
                            "data.validation, or set it to 0 to train without validation",
                            path, config->validation, store->sequences);
     if (last == store->sequences)
-        return status_fail(ERR_DATA, "%s: the last %g of %zu sequences leaves none to train on; lower data.validation", path,
-                           config->validation, store->sequences);
+        return status_fail(ERR_DATA, "%s: the last %g of %zu sequences leaves none to train on; lower data.validation",
+                           path, config->validation, store->sequences);
     data->piece[SPLIT_TRAIN][0].sequences -= last;
-    if (last) data->piece[SPLIT_VALIDATION][0] = (Piece){.store = store, .first = store->sequences - last, .sequences = last};
+    if (last)
+        data->piece[SPLIT_VALIDATION][0] = (Piece){.store = store, .first = store->sequences - last, .sequences = last};
     return OK;
 }
 
@@ -139,12 +141,18 @@ static void measure_lengths(Data *data) {
 
 static Status open_kind(const DataConfig *config, Data *data) {
     switch (config->kind) {
-    case DATA_TEXT: return data_open_text(config, data);
-    case DATA_SEQUENCES: return data_open_sequences(config, data);
-    case DATA_PAIRS: return data_open_pairs(config, data);
-    case DATA_CSV: return data_open_csv(config, data);
-    case DATA_TOKENS: return data_open_tokens(config, data);
-    case DATA_SYNTHETIC: return data_open_synthetic(config, data);
+    case DATA_TEXT:
+        return data_open_text(config, data);
+    case DATA_SEQUENCES:
+        return data_open_sequences(config, data);
+    case DATA_PAIRS:
+        return data_open_pairs(config, data);
+    case DATA_CSV:
+        return data_open_csv(config, data);
+    case DATA_TOKENS:
+        return data_open_tokens(config, data);
+    case DATA_SYNTHETIC:
+        return data_open_synthetic(config, data);
     }
     return status_fail(ERR_INTERNAL, "data kind %d", (int)config->kind);
 }
@@ -228,7 +236,8 @@ size_t data_length(const Data *data, Split split, size_t sequence) {
     return find(data, split, sequence).length;
 }
 
-void data_read(const Data *data, Split split, size_t sequence, int32_t *ids, float *x, int32_t *classes, float *values) {
+void data_read(const Data *data, Split split, size_t sequence, int32_t *ids, float *x, int32_t *classes,
+               float *values) {
     const DataInfo *info = &data->info;
     Span span = find(data, split, sequence);
     const Column *input = &span.store->input, *target = &span.store->target;

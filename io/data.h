@@ -12,7 +12,14 @@
 #include "io/scaling.h"
 #include "io/vocabulary.h"
 
-typedef enum DataKind { DATA_TEXT, DATA_SEQUENCES, DATA_PAIRS, DATA_CSV, DATA_SYNTHETIC, DATA_TOKENS } DataKind; /* order of data.kind's choices */
+typedef enum DataKind {
+    DATA_TEXT,
+    DATA_SEQUENCES,
+    DATA_PAIRS,
+    DATA_CSV,
+    DATA_SYNTHETIC,
+    DATA_TOKENS
+} DataKind; /* order of data.kind's choices */
 typedef enum TargetKind { TARGET_NONE, TARGET_CLASSES, TARGET_VALUES } TargetKind;
 
 /* A series in CSV files: `lookback` rows of the features, then as targets the next `horizon` rows. */
@@ -41,27 +48,27 @@ typedef struct DataConfig {
     size_t paths;
     TokenizerKind tokenizer;
     size_t seq_len;
-    double validation;            /* last fraction, 0 <= f < 1 */
-    const char *validation_path;  /* or a file of its own; then the fraction is ignored */
-    const Vocabulary *vocabulary; /* NULL: from the data; else ids come from this one (a checkpoint's) */
+    double validation;                   /* last fraction, 0 <= f < 1 */
+    const char *validation_path;         /* or a file of its own; then the fraction is ignored */
+    const Vocabulary *vocabulary;        /* NULL: from the data; else ids come from this one (a checkpoint's) */
     const Vocabulary *target_vocabulary; /* pairs, csv: the same for the targets */
-    size_t num_classes;           /* 0: from the data; else the data may not have more */
-    bool inputs_only;             /* targets are not looked at and need not be there */
-    SeriesConfig series;          /* csv */
-    SyntheticConfig synthetic;    /* synthetic, which has no path */
+    size_t num_classes;                  /* 0: from the data; else the data may not have more */
+    bool inputs_only;                    /* targets are not looked at and need not be there */
+    SeriesConfig series;                 /* csv */
+    SyntheticConfig synthetic;           /* synthetic, which has no path */
 } DataConfig;
 
 typedef struct DataInfo {
-    bool ids;                  /* inputs are ids, else real features */
-    size_t vocabulary;         /* of input ids, 0 for features */
+    bool ids;          /* inputs are ids, else real features */
+    size_t vocabulary; /* of input ids, 0 for features */
     size_t features;
     TargetKind target;
-    bool target_per_step;      /* a target per time step, else one per sequence */
-    size_t classes;            /* classes, or columns of real targets */
-    size_t longest;            /* time steps */
-    bool ragged;               /* lengths differ */
-    uint64_t digest[2];        /* XXH3-128 of what the model sees of the data */
-    double unigram_entropy;    /* text: nats per token of the training split's target distribution, else NAN */
+    bool target_per_step;   /* a target per time step, else one per sequence */
+    size_t classes;         /* classes, or columns of real targets */
+    size_t longest;         /* time steps */
+    bool ragged;            /* lengths differ */
+    uint64_t digest[2];     /* XXH3-128 of what the model sees of the data */
+    double unigram_entropy; /* text: nats per token of the training split's target distribution, else NAN */
 } DataInfo;
 
 typedef enum Split { SPLIT_TRAIN, SPLIT_VALIDATION, SPLIT_ALL } Split;
@@ -74,9 +81,9 @@ MUST_CHECK Status data_open(const DataConfig *config, Data **out);
 void data_close(Data **data);
 
 const DataInfo *data_info(const Data *data);
-const Vocabulary *data_vocabulary(const Data *data); /* of the inputs; NULL where there is none */
+const Vocabulary *data_vocabulary(const Data *data);        /* of the inputs; NULL where there is none */
 const Vocabulary *data_target_vocabulary(const Data *data); /* pairs: of the targets; csv: the classes */
-const Scaling *data_scaling(const Data *data);               /* csv; NULL where nothing is scaled */
+const Scaling *data_scaling(const Data *data);              /* csv; NULL where nothing is scaled */
 /* csv with a time column, opened with inputs_only: the text of the sequence's last row; else NULL. */
 const char *data_time(const Data *data, Split split, size_t sequence);
 

@@ -31,7 +31,8 @@ static void rewind_cursor(Cursor *cursor) {
 
 static Status fail_at(const Cursor *cursor, size_t offset, const char *what) {
     TextPlace place = text_place(cursor->file.data, offset);
-    return status_fail(ERR_DATA, "%s:%zu:%zu: %s; a line is: input TAB target", cursor->path, place.line, place.column, what);
+    return status_fail(ERR_DATA, "%s:%zu:%zu: %s; a line is: input TAB target", cursor->path, place.line, place.column,
+                       what);
 }
 
 /* The next line that is not empty; *found is false behind the last one. */
@@ -70,9 +71,11 @@ typedef struct Found {
     Strings words;
 } Found;
 
-static Status count_side(const Cursor *cursor, TokenizerKind tokenizer, size_t start, size_t end, Found *found, size_t *count) {
+static Status count_side(const Cursor *cursor, TokenizerKind tokenizer, size_t start, size_t end, Found *found,
+                         size_t *count) {
     *count = 0;
-    if (tokenizer == TOKENIZER_WORD) return words_collect(&found->words, cursor->path, cursor->file.data, start, end, count);
+    if (tokenizer == TOKENIZER_WORD)
+        return words_collect(&found->words, cursor->path, cursor->file.data, start, end, count);
     if (tokenizer == TOKENIZER_BYTE) *count = end - start;
     for (size_t at = start; tokenizer == TOKENIZER_CHAR && at < end; ++*count) {
         int32_t code = utf8_next(cursor->file.data, end, &at);
@@ -98,10 +101,11 @@ static Status collect(Cursor *cursor, TokenizerKind tokenizer, Found side[2], Co
         TRY(count_side(cursor, tokenizer, line.target, line.target_end, &side[1], &target));
         if (input == 0) return fail_at(cursor, line.input, "the input is empty");
         if (input != target && !cursor->inputs_only)
-            return status_fail(ERR_DATA,
-                               "%s:%zu: the input has %zu %s and the target %zu; this kind of model gives one target for each "
-                               "step, different lengths need an encoder with a decoder",
-                               cursor->path, line.number, input, unit, target);
+            return status_fail(
+                ERR_DATA,
+                "%s:%zu: the input has %zu %s and the target %zu; this kind of model gives one target for each "
+                "step, different lengths need an encoder with a decoder",
+                cursor->path, line.number, input, unit, target);
         counts->lines++;
         counts->tokens += input;
     }
@@ -171,7 +175,8 @@ static Status encode_all(const Counts counts[DATA_STORES], Cursor *cursor, Data 
                     {.name = "target vocabulary", .vocabulary = data->target_vocabulary}};
     Status status = OK;
     for (size_t i = 0; i < 2 && status == OK; i++) {
-        if (side[i].vocabulary->tokenizer == TOKENIZER_CHAR) status = code_table_make(side[i].vocabulary, &side[i].table);
+        if (side[i].vocabulary->tokenizer == TOKENIZER_CHAR)
+            status = code_table_make(side[i].vocabulary, &side[i].table);
         if (side[i].vocabulary->tokenizer == TOKENIZER_WORD) status = words_table(side[i].vocabulary, &side[i].words);
     }
     for (size_t i = 0; i < data->stores && status == OK; i++) {
@@ -205,7 +210,8 @@ Status data_open_pairs(const DataConfig *config, Data *data) {
     TRY(data_one_path(config, "pairs"));
     if (other_tokenizer(config, config->vocabulary) || other_tokenizer(config, config->target_vocabulary))
         return status_fail(ERR_USAGE, "data.tokenizer: not the one of the vocabulary that the model was trained on");
-    Cursor cursor[DATA_STORES] = {{.path = config->path[0], .inputs_only = config->inputs_only}, {.path = config->validation_path}};
+    Cursor cursor[DATA_STORES] = {{.path = config->path[0], .inputs_only = config->inputs_only},
+                                  {.path = config->validation_path}};
     data->stores = config->validation_path ? 2 : 1;
     CodeSet *set;
     TRY(cells_allocate(2, sizeof *set, "vocabulary", (void **)&set));

@@ -22,7 +22,7 @@ typedef struct Label {
     DataInfo info;
     size_t stores, tokens; /* tokens 0: no vocabulary */
     TokenizerKind tokenizer;
-    Block text;            /* of the tokens, each with its end */
+    Block text; /* of the tokens, each with its end */
     struct {
         size_t sequences, stride;
         CellType type[2];
@@ -67,7 +67,8 @@ Status parcel_send(Data *data, int file) {
         label.store[i].stride = store->stride;
         for (size_t c = 0; c < 2; c++) {
             label.store[i].type[c] = column[c]->type;
-            TRY(put(file, column[c]->cell, column[c]->cells * cell_bytes(column[c]->type), &end, &label.store[i].column[c]));
+            TRY(put(file, column[c]->cell, column[c]->cells * cell_bytes(column[c]->type), &end,
+                    &label.store[i].column[c]));
             column_free(column[c]);
         }
         size_t offsets = store->offset ? (store->sequences + 1) * sizeof *store->offset : 0;
@@ -99,7 +100,8 @@ static Status map_column(int file, const char *path, const Block *block, CellTyp
         return torn(path);
     size_t cells = block->bytes / cell_bytes(type);
     void *cell = mmap(NULL, block->bytes, PROT_READ, MAP_PRIVATE, file, (off_t)block->at);
-    if (cell == MAP_FAILED) return status_fail(ERR_USAGE, "%s: no memory for %llu bytes", path, (unsigned long long)block->bytes);
+    if (cell == MAP_FAILED)
+        return status_fail(ERR_USAGE, "%s: no memory for %llu bytes", path, (unsigned long long)block->bytes);
     *out = (Column){.type = type, .cell = cell, .cells = cells, .room = cells, .mapped = block->bytes};
     return OK;
 }
@@ -127,7 +129,8 @@ static Status get_tokens(int file, const char *path, const Label *label, Vocabul
 
 Status parcel_receive(int file, const char *path, Data *data) {
     Label label;
-    if (read_at(file, &label, sizeof label, 0) != 0 || label.stores < 1 || label.stores > DATA_STORES) return torn(path);
+    if (read_at(file, &label, sizeof label, 0) != 0 || label.stores < 1 || label.stores > DATA_STORES)
+        return torn(path);
     data->info = label.info;
     data->stores = label.stores;
     for (size_t i = 0; i < data->stores; i++) {

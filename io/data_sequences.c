@@ -41,11 +41,13 @@ typedef struct Source {
 static Status check_inputs(Source *source) {
     const Field *inputs = &source->inputs;
     if (inputs->set < 0)
-        return status_fail(ERR_DATA, "%s: has no data set inputs; kind sequences needs inputs [N, T] or [N, T, F]", source->path);
+        return status_fail(ERR_DATA, "%s: has no data set inputs; kind sequences needs inputs [N, T] or [N, T, F]",
+                           source->path);
     source->ids = inputs->rank == 2 && inputs->integers;
     source->features = inputs->rank == 3 ? inputs->dim[2] : 0;
     if (source->ids || inputs->rank == 3) return OK;
-    return status_fail(ERR_DATA, "%s: data set inputs: has %zu dimensions of %s; ids are integers [N, T], features [N, T, F]",
+    return status_fail(ERR_DATA,
+                       "%s: data set inputs: has %zu dimensions of %s; ids are integers [N, T], features [N, T, F]",
                        source->path, inputs->rank, inputs->integers ? "integers" : "floats");
 }
 
@@ -53,16 +55,17 @@ static Status check_targets(Source *source) {
     const Field *inputs = &source->inputs, *targets = &source->targets;
     if (targets->set < 0) return OK;
     if (targets->dim[0] != inputs->dim[0])
-        return status_fail(ERR_DATA, "%s: data set targets: has %zu sequences and inputs %zu", source->path, targets->dim[0],
-                           inputs->dim[0]);
+        return status_fail(ERR_DATA, "%s: data set targets: has %zu sequences and inputs %zu", source->path,
+                           targets->dim[0], inputs->dim[0]);
     source->target = targets->integers ? TARGET_CLASSES : TARGET_VALUES;
     source->per_step = targets->rank == (targets->integers ? 2u : 3u);
     source->columns = targets->integers || targets->rank == 1 ? 1 : targets->dim[targets->rank - 1];
     if (targets->integers && targets->rank == 3)
-        return status_fail(ERR_DATA, "%s: data set targets: has 3 dimensions of integers; classes are [N, T] or [N]", source->path);
+        return status_fail(ERR_DATA, "%s: data set targets: has 3 dimensions of integers; classes are [N, T] or [N]",
+                           source->path);
     if (source->per_step && targets->dim[1] != inputs->dim[1])
-        return status_fail(ERR_DATA, "%s: data set targets: has %zu steps and inputs %zu; %s", source->path, targets->dim[1],
-                           inputs->dim[1],
+        return status_fail(ERR_DATA, "%s: data set targets: has %zu steps and inputs %zu; %s", source->path,
+                           targets->dim[1], inputs->dim[1],
                            targets->integers ? "classes are [N, T] or [N]" : "values per step are [N, T, K]");
     return OK;
 }
@@ -71,14 +74,15 @@ static Status check_lengths(Source *source) {
     const Field *lengths = &source->lengths;
     if (lengths->set < 0) return OK;
     if (lengths->integers && lengths->rank == 1 && lengths->dim[0] == source->inputs.dim[0]) return OK;
-    return status_fail(ERR_DATA, "%s: data set lengths: must be one integer for each of the %zu sequences", source->path,
-                       source->inputs.dim[0]);
+    return status_fail(ERR_DATA, "%s: data set lengths: must be one integer for each of the %zu sequences",
+                       source->path, source->inputs.dim[0]);
 }
 
 static Status refuse(const Source *source, const char *name) {
     if (H5Lexists(source->file, name, H5P_DEFAULT) <= 0) return OK;
-    return status_fail(ERR_DATA, "%s: data set %s: is not supported: targets go with the steps of inputs here; remove it or rename it",
-                       source->path, name);
+    return status_fail(
+        ERR_DATA, "%s: data set %s: is not supported: targets go with the steps of inputs here; remove it or rename it",
+        source->path, name);
 }
 
 /* The attribute of the data set or, if it has none, of the file; 0 without. */
@@ -88,7 +92,8 @@ static Status size_attribute(const Source *source, const Field *field, const cha
     for (size_t i = 0; i < 2; i++) {
         if (holder[i] < 0 || H5Aexists(holder[i], name) <= 0) continue;
         if (h5_get_integer(holder[i], name, out) && *out >= 1 && *out <= INT32_MAX) return OK;
-        return status_fail(ERR_DATA, "%s: attribute %s: must be one integer from 1 to %d", source->path, name, INT32_MAX);
+        return status_fail(ERR_DATA, "%s: attribute %s: must be one integer from 1 to %d", source->path, name,
+                           INT32_MAX);
     }
     return OK;
 }
@@ -105,8 +110,8 @@ static Status check_same_vocabulary(const Source *source, const Vocabulary *expe
                                own->token[i], expected->token[i], whose);
     }
     if (own->size <= expected->size) return OK;
-    return status_fail(ERR_DATA, "%s: data set vocabulary: has %zu tokens and that of %s %zu", source->path, own->size, whose,
-                       expected->size);
+    return status_fail(ERR_DATA, "%s: data set vocabulary: has %zu tokens and that of %s %zu", source->path, own->size,
+                       whose, expected->size);
 }
 
 /* ---- one file ---------------------------------------------------------------------------------------- */
@@ -116,7 +121,8 @@ static Status source_open(const DataConfig *config, const char *path, Source *so
     apart_progress(path, 0);
     TRY(load_check(path, NULL));
     source->file = h5_open_read(path);
-    if (source->file < 0) return h5_fail(ERR_DATA, "%s: cannot be opened as HDF5, which data.kind: sequences reads", path);
+    if (source->file < 0)
+        return h5_fail(ERR_DATA, "%s: cannot be opened as HDF5, which data.kind: sequences reads", path);
     TRY(refuse(source, "target_lengths"));
     TRY(refuse(source, "context"));
     TRY(field_open(source->file, path, "inputs", &source->inputs));
@@ -140,8 +146,8 @@ static Status read_lengths(const Source *source, Store *store) {
     if (status == OK) store->offset[0] = 0;
     for (size_t i = 0; i < store->sequences && status == OK; i++) {
         if (length[i] < 1 || (uint64_t)length[i] > store->stride)
-            status = status_fail(ERR_DATA, "%s: lengths[%zu] is %lld: must be from 1 to the %zu steps of inputs", source->path, i,
-                                 (long long)length[i], store->stride);
+            status = status_fail(ERR_DATA, "%s: lengths[%zu] is %lld: must be from 1 to the %zu steps of inputs",
+                                 source->path, i, (long long)length[i], store->stride);
         else if (__builtin_add_overflow(store->offset[i], (size_t)length[i], &store->offset[i + 1]))
             status = status_fail(ERR_USAGE, "%s: lengths: their sum overflows", source->path);
     }
@@ -150,8 +156,10 @@ static Status read_lengths(const Source *source, Store *store) {
 }
 
 static FieldRange id_range(const DataConfig *config, const Source *source) {
-    if (config->vocabulary) return (FieldRange){(int64_t)config->vocabulary->size, false, ", the size of the model's vocabulary"};
-    if (source->vocabulary) return (FieldRange){(int64_t)source->vocabulary->size, false, ", the size of data set vocabulary"};
+    if (config->vocabulary)
+        return (FieldRange){(int64_t)config->vocabulary->size, false, ", the size of the model's vocabulary"};
+    if (source->vocabulary)
+        return (FieldRange){(int64_t)source->vocabulary->size, false, ", the size of data set vocabulary"};
     if (source->num_embeddings) return (FieldRange){source->num_embeddings, false, ", attribute num_embeddings"};
     return (FieldRange){INT32_MAX, false, ""};
 }
@@ -169,8 +177,7 @@ static Status read_store(const DataConfig *config, Source *source, Store *store)
     const size_t *offset = store->offset, *target_offset = source->per_step ? offset : NULL;
     if (source->ids)
         TRY(field_integers(&source->inputs, steps, offset, id_range(config, source), &store->input, &source->most_id));
-    else
-        TRY(field_floats(&source->inputs, steps, offset, &store->input));
+    else TRY(field_floats(&source->inputs, steps, offset, &store->input));
     if (source->target == TARGET_CLASSES)
         TRY(field_integers(&source->targets, rows, target_offset, class_range(config, source), &store->target,
                            &source->most_class));
@@ -189,7 +196,8 @@ static Status check_same_layout(const Source *train, const Source *validation) {
                               ? "targets"
                               : NULL;
     if (differs)
-        return status_fail(ERR_DATA, "%s: %s have another form than in %s; data.validation needs a file of the same layout",
+        return status_fail(ERR_DATA,
+                           "%s: %s have another form than in %s; data.validation needs a file of the same layout",
                            validation->path, differs, train->path);
     return check_same_vocabulary(validation, train->vocabulary, train->path);
 }
@@ -231,7 +239,8 @@ static Status open_sources(const DataConfig *config, Source source[DATA_STORES],
         TRY(check_same_vocabulary(&source[i], config->vocabulary, "the model"));
         if (i > 0 && source[0].num_classes) source[i].num_classes = source[0].num_classes;
         if (i > 0 && source[0].num_embeddings) source[i].num_embeddings = source[0].num_embeddings;
-        if (i > 0 && source[0].vocabulary && !source[i].vocabulary) TRY(vocabulary_copy(source[0].vocabulary, &source[i].vocabulary));
+        if (i > 0 && source[0].vocabulary && !source[i].vocabulary)
+            TRY(vocabulary_copy(source[0].vocabulary, &source[i].vocabulary));
         TRY(read_store(config, &source[i], &data->store[i]));
     }
     return describe(config, source, data);
@@ -248,7 +257,8 @@ static Status read_apart(void *context, int result) {
     const Field none = {.set = H5I_INVALID_HID};
     Source source[DATA_STORES];
     for (size_t i = 0; i < DATA_STORES; i++)
-        source[i] = (Source){.file = H5I_INVALID_HID, .inputs = none, .targets = none, .lengths = none, .most_id = -1, .most_class = -1};
+        source[i] = (Source){
+            .file = H5I_INVALID_HID, .inputs = none, .targets = none, .lengths = none, .most_id = -1, .most_class = -1};
     TRY(open_sources(reading->config, source, reading->data));
     return parcel_send(reading->data, result);
 }

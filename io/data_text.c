@@ -24,10 +24,8 @@ typedef struct Source {
 static Status source_open(const char *const *pattern, size_t patterns, Source *out) {
     *out = (Source){0};
     TRY(paths_expand(pattern, patterns, &out->paths));
-    if (out->paths.count == 1)
-        snprintf(out->name, sizeof out->name, "%s", out->paths.path[0]);
-    else
-        snprintf(out->name, sizeof out->name, "%s and %zu more", out->paths.path[0], out->paths.count - 1);
+    if (out->paths.count == 1) snprintf(out->name, sizeof out->name, "%s", out->paths.path[0]);
+    else snprintf(out->name, sizeof out->name, "%s and %zu more", out->paths.path[0], out->paths.count - 1);
     return OK;
 }
 
@@ -37,7 +35,8 @@ static Status read_bytes(Source *source, Column *token) {
     if (source->paths.count == 1) {
         FileBytes file;
         TRY(load_file(source->paths.path[0], &file));
-        *token = (Column){.type = CELL_U8, .cell = file.data, .cells = file.bytes, .room = file.bytes, .mapped = file.mapped};
+        *token = (Column){
+            .type = CELL_U8, .cell = file.data, .cells = file.bytes, .room = file.bytes, .mapped = file.mapped};
         source->tokens = file.bytes;
         return OK;
     }
@@ -132,7 +131,8 @@ static Status collect_words(Source *source, Strings *words) {
         const char *path = source->paths.path[i];
         FileBytes file;
         TRY(load_file(path, &file));
-        Status status = words_collect(words, path, file.data, utf8_mark(file.data, file.bytes), file.bytes, &source->tokens);
+        Status status =
+            words_collect(words, path, file.data, utf8_mark(file.data, file.bytes), file.bytes, &source->tokens);
         load_free(&file);
         TRY(status);
     }
@@ -145,7 +145,8 @@ static Status encode_words(const Source *source, const Strings *table, Column *t
         const char *path = source->paths.path[i];
         FileBytes file;
         TRY(load_file(path, &file));
-        Status status = words_encode(table, path, file.data, utf8_mark(file.data, file.bytes), file.bytes, "vocabulary", token);
+        Status status =
+            words_encode(table, path, file.data, utf8_mark(file.data, file.bytes), file.bytes, "vocabulary", token);
         load_free(&file);
         TRY(status);
     }
@@ -157,10 +158,12 @@ static Status read_words(const DataConfig *config, Source *source, Data *data) {
     Status status = OK;
     for (size_t i = 0; i < data->stores && status == OK; i++) status = collect_words(&source[i], &words);
     if (status == OK)
-        status = config->vocabulary ? vocabulary_copy(config->vocabulary, &data->vocabulary) : words_vocabulary(&words, &data->vocabulary);
+        status = config->vocabulary ? vocabulary_copy(config->vocabulary, &data->vocabulary)
+                                    : words_vocabulary(&words, &data->vocabulary);
     strings_free(&words);
     if (status == OK) status = words_table(data->vocabulary, &table);
-    for (size_t i = 0; i < data->stores && status == OK; i++) status = encode_words(&source[i], &table, &data->store[i].input);
+    for (size_t i = 0; i < data->stores && status == OK; i++)
+        status = encode_words(&source[i], &table, &data->store[i].input);
     strings_free(&table);
     return status;
 }

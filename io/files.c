@@ -24,19 +24,25 @@ enum { ABANDONED_SECONDS = 24 * 60 * 60 };
 static const char *remedy(int error) {
     switch (error) {
     case ENOSPC:
-    case EDQUOT: return "; free some space or choose another run.dir";
-    case EFBIG: return "; raise the limit on file sizes (ulimit -f)";
+    case EDQUOT:
+        return "; free some space or choose another run.dir";
+    case EFBIG:
+        return "; raise the limit on file sizes (ulimit -f)";
     case EACCES:
-    case EPERM: return "; make the directory writable or choose another run.dir";
-    case EROFS: return "; the file system is mounted read-only, choose another run.dir";
-    case ENOENT: return "; the directory is gone";
-    default: return "";
+    case EPERM:
+        return "; make the directory writable or choose another run.dir";
+    case EROFS:
+        return "; the file system is mounted read-only, choose another run.dir";
+    case ENOENT:
+        return "; the directory is gone";
+    default:
+        return "";
     }
 }
 
 Status write_failed(int error, const char *path, uint64_t bytes, const char *doing) {
-    return status_fail(ERR_WRITE, "cannot write %s (%" PRIu64 " bytes): %s: %s%s", path, bytes, doing,
-                       strerror(error), remedy(error));
+    return status_fail(ERR_WRITE, "cannot write %s (%" PRIu64 " bytes): %s: %s%s", path, bytes, doing, strerror(error),
+                       remedy(error));
 }
 
 int write_all(int fd, const void *data, size_t bytes) {
@@ -92,8 +98,8 @@ static void host_name(char out[65]) {
     if (gethostname(out, 65) != 0) strcpy(out, "unknown");
     out[64] = '\0';
     for (char *c = out; *c != '\0'; c++) {
-        bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
-                     *c == '-' || *c == '.';
+        bool plain =
+            (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '-' || *c == '.';
         if (!plain) *c = '_';
     }
 }

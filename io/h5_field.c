@@ -30,12 +30,14 @@ static Status check_shape(Field *field) {
     H5_SCOPED space = H5Dget_space(field->set);
     int rank = space < 0 ? -1 : H5Sget_simple_extent_dims(space, dim, NULL);
     if (rank < 1 || rank > FIELD_MAX_RANK)
-        return status_fail(ERR_DATA, "%s: data set %s: has %d dimensions, not 1 to 3", field->path, field->name, rank < 0 ? 0 : rank);
+        return status_fail(ERR_DATA, "%s: data set %s: has %d dimensions, not 1 to 3", field->path, field->name,
+                           rank < 0 ? 0 : rank);
     field->rank = (size_t)rank;
     field->width = 1;
     for (size_t i = 0; i < field->rank; i++) {
         field->dim[i] = dim[i];
-        if (dim[i] == 0) return status_fail(ERR_DATA, "%s: data set %s: is empty (dimension %zu is 0)", field->path, field->name, i);
+        if (dim[i] == 0)
+            return status_fail(ERR_DATA, "%s: data set %s: is empty (dimension %zu is 0)", field->path, field->name, i);
         if (i > 0 && !size_multiply(field->width, dim[i], &field->width))
             return status_fail(ERR_USAGE, "%s: data set %s: its size overflows", field->path, field->name);
     }
@@ -60,12 +62,9 @@ void field_close(Field *field) {
 }
 
 void field_place(const Field *field, size_t s, size_t i, char out[FIELD_PLACE]) {
-    if (field->rank == 1)
-        snprintf(out, FIELD_PLACE, "%s[%zu]", field->name, s);
-    else if (field->rank == 2)
-        snprintf(out, FIELD_PLACE, "%s[%zu, %zu]", field->name, s, i);
-    else
-        snprintf(out, FIELD_PLACE, "%s[%zu, %zu, %zu]", field->name, s, i / field->dim[2], i % field->dim[2]);
+    if (field->rank == 1) snprintf(out, FIELD_PLACE, "%s[%zu]", field->name, s);
+    else if (field->rank == 2) snprintf(out, FIELD_PLACE, "%s[%zu, %zu]", field->name, s, i);
+    else snprintf(out, FIELD_PLACE, "%s[%zu, %zu, %zu]", field->name, s, i / field->dim[2], i % field->dim[2]);
 }
 
 /* ---- blocks ------------------------------------------------------------------------------------------ */
@@ -88,8 +87,8 @@ static size_t block_sequences(const Field *field, size_t bytes) {
     size_t block = bytes > BLOCK_BYTES ? 1 : BLOCK_BYTES / bytes;
     hsize_t chunk[FIELD_MAX_RANK];
     H5_SCOPED list = H5Dget_create_plist(field->set);
-    if (list >= 0 && H5Pget_layout(list) == H5D_CHUNKED && H5Pget_chunk(list, FIELD_MAX_RANK, chunk) >= 1 && chunk[0] > 0 &&
-        chunk[0] <= CHUNK_BLOCK_BYTES / bytes)
+    if (list >= 0 && H5Pget_layout(list) == H5D_CHUNKED && H5Pget_chunk(list, FIELD_MAX_RANK, chunk) >= 1 &&
+        chunk[0] > 0 && chunk[0] <= CHUNK_BLOCK_BYTES / bytes)
         block = (block + chunk[0] - 1) / chunk[0] * chunk[0];
     return block < field->dim[0] ? block : field->dim[0];
 }
@@ -97,8 +96,8 @@ static size_t block_sequences(const Field *field, size_t bytes) {
 typedef Status (*TakeSequence)(const Field *field, size_t s, const void *value, size_t count, void *context);
 
 /* Hands the counting numbers of each sequence to `take`, in order. */
-static Status each_sequence(const Field *field, size_t rows, const size_t *offset, hid_t type, size_t bytes, TakeSequence take,
-                            void *context) {
+static Status each_sequence(const Field *field, size_t rows, const size_t *offset, hid_t type, size_t bytes,
+                            TakeSequence take, void *context) {
     size_t per_row = field->width / rows, per_sequence;
     if (!size_multiply(field->width, bytes, &per_sequence))
         return status_fail(ERR_USAGE, "%s: data set %s: its size overflows", field->path, field->name);
@@ -140,14 +139,15 @@ static Status take_integers(const Field *field, size_t s, const void *value, siz
         if (sink->range.ignored && v[i] == IGNORED_CLASS) continue;
         char place[FIELD_PLACE];
         field_place(field, s, i, place);
-        return status_fail(ERR_DATA, "%s: %s is %lld: must be 0 or more%s and below %lld%s", field->path, place, (long long)v[i],
-                           sink->range.ignored ? " (or -100, ignored)" : "", (long long)sink->range.limit,
-                           sink->range.limit_from);
+        return status_fail(ERR_DATA, "%s: %s is %lld: must be 0 or more%s and below %lld%s", field->path, place,
+                           (long long)v[i], sink->range.ignored ? " (or -100, ignored)" : "",
+                           (long long)sink->range.limit, sink->range.limit_from);
     }
     return column_append(sink->column, v, count, field->name);
 }
 
-Status field_integers(const Field *field, size_t rows, const size_t *offset, FieldRange range, Column *out, int64_t *most) {
+Status field_integers(const Field *field, size_t rows, const size_t *offset, FieldRange range, Column *out,
+                      int64_t *most) {
     size_t numbers;
     TRY(total(field, rows, offset, &numbers));
     TRY(column_create(out, CELL_U8, numbers, field->name));
@@ -164,7 +164,9 @@ static Status take_floats(const Field *field, size_t s, const void *value, size_
         char place[FIELD_PLACE];
         field_place(field, s, i, place);
         return status_fail(ERR_DATA, "%s: %s is %s in single precision: all values must be finite", field->path, place,
-                           isnan(v[i]) ? "nan" : v[i] > 0 ? "inf" : "-inf");
+                           isnan(v[i]) ? "nan"
+                           : v[i] > 0  ? "inf"
+                                       : "-inf");
     }
     column_append_floats(context, v, count);
     return OK;

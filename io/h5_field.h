@@ -33,7 +33,8 @@ typedef struct FieldRange {
 /* Sequence s has `rows` rows of the field, of which the first offset[s + 1] - offset[s] count (NULL: all);
  * appends those to an empty column. ERR_DATA names file, data set and index of a value that is out of
  * range or not finite. *most: the largest integer, -1 if there is none. */
-MUST_CHECK Status field_integers(const Field *field, size_t rows, const size_t *offset, FieldRange range, Column *out, int64_t *most);
+MUST_CHECK Status field_integers(const Field *field, size_t rows, const size_t *offset, FieldRange range, Column *out,
+                                 int64_t *most);
 MUST_CHECK Status field_floats(const Field *field, size_t rows, const size_t *offset, Column *out);
 
 /* All of a field [N] of integers; *out is the caller's, free(). */

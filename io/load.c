@@ -66,7 +66,8 @@ static Status read_all(const char *path, int fd, FileBytes *out) {
         if (count < 0)
             return status_fail(ERR_DATA, "cannot read data (%s) at offset %zu: %s", path, done, strerror(errno));
         if (count == 0)
-            return status_fail(ERR_DATA, "cannot read data (%s): ends at byte %zu of %zu; does something still write it?", path,
+            return status_fail(ERR_DATA,
+                               "cannot read data (%s): ends at byte %zu of %zu; does something still write it?", path,
                                done, out->bytes);
         done += (size_t)count;
     }
@@ -84,10 +85,8 @@ Status load_file(const char *path, FileBytes *out) {
 }
 
 void load_free(FileBytes *file) {
-    if (file->mapped)
-        munmap(file->data, file->mapped);
-    else
-        free(file->data);
+    if (file->mapped) munmap(file->data, file->mapped);
+    else free(file->data);
     *file = (FileBytes){0};
 }
 
@@ -112,7 +111,8 @@ static Status add_matches(PathList *list, const char *pattern) {
     if (code == GLOB_NOMATCH)
         return status_fail(ERR_DATA, "cannot open data (%s): no file matches this pattern; check it", pattern);
     if (code != 0)
-        return status_fail(ERR_DATA, "cannot open data (%s): %s", pattern, code == GLOB_NOSPACE ? "no memory" : strerror(errno));
+        return status_fail(ERR_DATA, "cannot open data (%s): %s", pattern,
+                           code == GLOB_NOSPACE ? "no memory" : strerror(errno));
     qsort(found.gl_pathv, found.gl_pathc, sizeof *found.gl_pathv, by_bytes);
     Status status = OK;
     for (size_t i = 0; i < found.gl_pathc && status == OK; i++) status = add_path(list, found.gl_pathv[i]);

@@ -45,7 +45,8 @@ static Status read_whole(const char *path, char **text, size_t *bytes) {
     }
     free(*text);
     *text = NULL;
-    return status_fail(ERR_DATA, "cannot read metrics (%s): %s", path, error < 0 ? "it was cut meanwhile" : strerror(error));
+    return status_fail(ERR_DATA, "cannot read metrics (%s): %s", path,
+                       error < 0 ? "it was cut meanwhile" : strerror(error));
 }
 
 /* The step of a row of [line, end); false if it is not a row of ours. */
@@ -59,7 +60,8 @@ static bool parse_row(const char *line, const char *end, uint64_t *step) {
     if (commas != COLUMNS - 1 || *line < '0' || *line > '9') return false;
     for (const char *c = line; *c != ','; c++) {
         if (*c < '0' || *c > '9') return false;
-        if (__builtin_mul_overflow(*step, 10, step) || __builtin_add_overflow(*step, (uint64_t)(*c - '0'), step)) return false;
+        if (__builtin_mul_overflow(*step, 10, step) || __builtin_add_overflow(*step, (uint64_t)(*c - '0'), step))
+            return false;
     }
     return true;
 }
@@ -71,12 +73,14 @@ static Status cut_back(const char *path, uint64_t step, char *text, size_t *byte
                            HEADER_BYTES - 1, HEADER);
     size_t kept = HEADER_BYTES, number = 2;
     const char *end = text + *bytes, *feed;
-    for (const char *line = text + kept; (feed = memchr(line, '\n', (size_t)(end - line))) != NULL; line = feed + 1, number++) {
+    for (const char *line = text + kept; (feed = memchr(line, '\n', (size_t)(end - line))) != NULL;
+         line = feed + 1, number++) {
         uint64_t row;
         size_t length = (size_t)(feed + 1 - line);
         if (!parse_row(line, feed, &row))
-            return status_fail(ERR_DATA, "metrics of another form (%s:%zu): not a row of %d columns; move the file away", path, number,
-                               COLUMNS);
+            return status_fail(ERR_DATA,
+                               "metrics of another form (%s:%zu): not a row of %d columns; move the file away", path,
+                               number, COLUMNS);
         if (row > step) continue;
         memmove(text + kept, line, length);
         kept += length;
@@ -123,10 +127,8 @@ Status metrics_open(const char *run_dir, uint64_t step, Metrics **out) {
         metrics->fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
         if (metrics->fd < 0) status = write_failed(errno, path, 0, "open");
     }
-    if (status == OK)
-        *out = metrics;
-    else
-        metrics_close(&metrics);
+    if (status == OK) *out = metrics;
+    else metrics_close(&metrics);
     return status;
 }
 

@@ -13,7 +13,7 @@
 typedef struct MetricsRow {
     uint64_t step;
     double epoch;
-    const char *split; /* "train" | "validation" */
+    const char *split;                                           /* "train" | "validation" */
     double loss, accuracy, lr, grad_norm, tokens_per_s, seconds; /* NAN: empty */
 } MetricsRow;
 

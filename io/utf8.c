@@ -27,7 +27,8 @@ size_t utf8_mark(const char *text, size_t bytes) {
 int32_t utf8_next_wide(const char *text, size_t bytes, size_t *at) {
     utf8proc_int32_t code;
     size_t left = bytes - *at;
-    utf8proc_ssize_t read = utf8proc_iterate((const utf8proc_uint8_t *)text + *at, (utf8proc_ssize_t)(left < 4 ? left : 4), &code);
+    utf8proc_ssize_t read =
+        utf8proc_iterate((const utf8proc_uint8_t *)text + *at, (utf8proc_ssize_t)(left < 4 ? left : 4), &code);
     if (read <= 0) return -1;
     *at += (size_t)read;
     return code;

@@ -57,7 +57,8 @@ Status vocabulary_from_codes(TokenizerKind tokenizer, const CodeSet *set, Vocabu
     return OK;
 }
 
-static Status from_words(const char *const *text, const size_t *bytes, const char *const *where, size_t texts, Vocabulary **out) {
+static Status from_words(const char *const *text, const size_t *bytes, const char *const *where, size_t texts,
+                         Vocabulary **out) {
     Strings words = {0};
     size_t count = 0;
     Status status = OK;
@@ -68,8 +69,8 @@ static Status from_words(const char *const *text, const size_t *bytes, const cha
     return status;
 }
 
-Status vocabulary_from_texts(TokenizerKind tokenizer, const char *const *text, const size_t *bytes, const char *const *where,
-                             size_t texts, Vocabulary **out) {
+Status vocabulary_from_texts(TokenizerKind tokenizer, const char *const *text, const size_t *bytes,
+                             const char *const *where, size_t texts, Vocabulary **out) {
     *out = NULL;
     if (tokenizer == TOKENIZER_BYTE) return create_bytes(out);
     if (tokenizer == TOKENIZER_WORD) return from_words(text, bytes, where, texts, out);
@@ -102,7 +103,8 @@ static Status check_tokens(const char *const *token, size_t size, size_t *text) 
         size_t bytes = strlen(token[i]);
         *text += bytes + 1;
         for (size_t at = 0; at < bytes && status == OK;) {
-            if (utf8_next(token[i], bytes, &at) < 0) status = status_fail(ERR_DATA, "vocabulary: token %zu is not UTF-8", i);
+            if (utf8_next(token[i], bytes, &at) < 0)
+                status = status_fail(ERR_DATA, "vocabulary: token %zu is not UTF-8", i);
         }
         int32_t code = status == OK ? single_code(token[i]) : -1;
         if (code < 0) continue;
@@ -132,7 +134,8 @@ static Status check_words(const char *const *token, size_t size) {
 Status vocabulary_from_tokens(TokenizerKind tokenizer, const char *const *token, size_t size, Vocabulary **out) {
     *out = NULL;
     if (tokenizer == TOKENIZER_BYTE) {
-        if (size != BYTE_TOKENS) return status_fail(ERR_DATA, "vocabulary: %zu tokens; bytes have %d", size, BYTE_TOKENS);
+        if (size != BYTE_TOKENS)
+            return status_fail(ERR_DATA, "vocabulary: %zu tokens; bytes have %d", size, BYTE_TOKENS);
         return create_bytes(out);
     }
     if (size > INT32_MAX) return status_fail(ERR_DATA, "vocabulary: %zu tokens; at most %d fit", size, INT32_MAX);
@@ -182,16 +185,18 @@ void code_table_free(CodeTable *table) {
     *table = (CodeTable){0};
 }
 
-Status vocabulary_lacks(const char *where, const char *text, size_t offset, int32_t code, const char *side, size_t size) {
+Status vocabulary_lacks(const char *where, const char *text, size_t offset, int32_t code, const char *side,
+                        size_t size) {
     TextPlace place = text_place(text, offset);
     char name[UTF8_DESCRIPTION];
     utf8_describe(code, name);
-    return status_fail(ERR_DATA, "%s:%zu:%zu: character %s is not in the %s of %zu characters that the model was trained on",
+    return status_fail(ERR_DATA,
+                       "%s:%zu:%zu: character %s is not in the %s of %zu characters that the model was trained on",
                        where, place.line, place.column, name, side, size);
 }
 
-static Status encode_characters(const Vocabulary *vocabulary, const char *text, size_t bytes, const char *where, int32_t *id,
-                                size_t *count) {
+static Status encode_characters(const Vocabulary *vocabulary, const char *text, size_t bytes, const char *where,
+                                int32_t *id, size_t *count) {
     CodeTable table;
     TRY(code_table_make(vocabulary, &table));
     Status status = OK;
@@ -210,7 +215,8 @@ static Status encode_characters(const Vocabulary *vocabulary, const char *text, 
     return status;
 }
 
-static Status encode_words(const Vocabulary *vocabulary, const char *text, size_t bytes, const char *where, int32_t *id, size_t *count) {
+static Status encode_words(const Vocabulary *vocabulary, const char *text, size_t bytes, const char *where, int32_t *id,
+                           size_t *count) {
     Strings table;
     Column column = {.type = CELL_I32, .cell = id, .room = bytes, .borrowed = true};
     Status status = words_table(vocabulary, &table);
@@ -264,7 +270,8 @@ const char *vocabulary_token(const Vocabulary *vocabulary, int32_t id, size_t *b
 
 bool vocabulary_parts(const Vocabulary *vocabulary, int32_t left, int32_t right) {
     size_t size = vocabulary->size;
-    if (vocabulary->tokenizer != TOKENIZER_WORD || left < 0 || right < 0 || (size_t)left >= size || (size_t)right >= size)
+    if (vocabulary->tokenizer != TOKENIZER_WORD || left < 0 || right < 0 || (size_t)left >= size ||
+        (size_t)right >= size)
         return false;
     return words_part(vocabulary->token[left], vocabulary->token[right]);
 }

@@ -21,13 +21,16 @@ typedef struct Vocabulary {
 
 /* Of the characters or words that occur in any of the texts; ERR_DATA names `where` and line and column of
  * bytes that are not UTF-8. The caller's: vocabulary_destroy. Local. */
-MUST_CHECK Status vocabulary_from_texts(TokenizerKind tokenizer, const char *const *text, const size_t *bytes, const char *const *where, size_t texts, Vocabulary **out);
+MUST_CHECK Status vocabulary_from_texts(TokenizerKind tokenizer, const char *const *text, const size_t *bytes,
+                                        const char *const *where, size_t texts, Vocabulary **out);
 /* From stored tokens, e.g. a checkpoint's; copies. */
-MUST_CHECK Status vocabulary_from_tokens(TokenizerKind tokenizer, const char *const *token, size_t size, Vocabulary **out);
+MUST_CHECK Status vocabulary_from_tokens(TokenizerKind tokenizer, const char *const *token, size_t size,
+                                         Vocabulary **out);
 void vocabulary_destroy(Vocabulary **vocabulary);
 
 /* Text to ids; *out is the caller's, free(). ERR_DATA names `where`, line:column and the character or word. */
-MUST_CHECK Status vocabulary_encode(const Vocabulary *vocabulary, const char *text, size_t bytes, const char *where, int32_t **out, size_t *count);
+MUST_CHECK Status vocabulary_encode(const Vocabulary *vocabulary, const char *text, size_t bytes, const char *where,
+                                    int32_t **out, size_t *count);
 
 /* The text of one id, U+FFFD where there is no such id. Lives as long as the vocabulary. */
 const char *vocabulary_token(const Vocabulary *vocabulary, int32_t id, size_t *bytes);

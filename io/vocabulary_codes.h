@@ -29,6 +29,7 @@ static inline int32_t code_table_id(const CodeTable *table, int32_t code) {
 
 /* ERR_DATA for the character at `offset`, which the vocabulary lacks. `side` names the vocabulary
  * ("vocabulary"). */
-Status vocabulary_lacks(const char *where, const char *text, size_t offset, int32_t code, const char *side, size_t size);
+Status vocabulary_lacks(const char *where, const char *text, size_t offset, int32_t code, const char *side,
+                        size_t size);
 
 #endif

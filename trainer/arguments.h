@@ -20,7 +20,8 @@ typedef struct Option {
 
 /* Parses argv[1 ...]; options may stand anywhere. *rest gets the other arguments in order (pointers into
  * argv, which is permuted). ERR_USAGE names the argument and the command's usage. Local. */
-MUST_CHECK Status arguments_parse(const char *command, int argc, char **argv, const Option *options, char ***rest, size_t *count);
+MUST_CHECK Status arguments_parse(const char *command, int argc, char **argv, const Option *options, char ***rest,
+                                  size_t *count);
 
 /* The first of `rest` must be there (named `what`), the others must be key=value. */
 MUST_CHECK Status arguments_file_and_overrides(const char *command, char **rest, size_t count, const char *what);

@@ -20,7 +20,7 @@ static const double target_seconds = 10;
 typedef struct Figures {
     double tokens_per_s, step_ms, gflops, peak_gflops;
     double data, forward, backward, reduce, optimizer; /* ms per step, the slowest rank's */
-    double memory; /* bytes, the largest rank's */
+    double memory;                                     /* bytes, the largest rank's */
     size_t steps;
 } Figures;
 
@@ -119,7 +119,8 @@ static Status measure(Session *s, size_t wanted, Figures *f) {
         f->memory = peak_memory();
         double all[] = {f->step_ms, f->data, f->forward, f->backward, f->reduce, f->optimizer, f->memory};
         slowest(s->comm, all, sizeof all / sizeof *all);
-        f->step_ms = all[0], f->data = all[1], f->forward = all[2], f->backward = all[3], f->reduce = all[4], f->optimizer = all[5];
+        f->step_ms = all[0], f->data = all[1], f->forward = all[2], f->backward = all[3], f->reduce = all[4],
+        f->optimizer = all[5];
         f->memory = all[6];
         f->peak_gflops *= (double)comm_size(s->comm);
         f->tokens_per_s = rows / (f->step_ms / 1e3);
@@ -165,15 +166,16 @@ static void print_json(const Session *s, const Figures *f) {
 }
 
 static void print_plain(const Session *s, const Figures *f) {
-    printf("%.0f tokens/s; median step %.2f ms of %zu; %zu ranks x %zu threads\n", f->tokens_per_s, f->step_ms, f->steps, comm_size(s->comm),
-           comm_threads(s->comm));
-    printf("%.1f GF/s, %.0f %% of the %.1f GF/s that matrix products reach here\n", f->gflops, 100 * f->gflops / f->peak_gflops, f->peak_gflops);
-    printf("ms per step: data %.2f, forward %.2f, backward %.2f, reduce %.2f, optimizer %.2f\n", f->data, f->forward, f->backward, f->reduce,
-           f->optimizer);
+    printf("%.0f tokens/s; median step %.2f ms of %zu; %zu ranks x %zu threads\n", f->tokens_per_s, f->step_ms,
+           f->steps, comm_size(s->comm), comm_threads(s->comm));
+    printf("%.1f GF/s, %.0f %% of the %.1f GF/s that matrix products reach here\n", f->gflops,
+           100 * f->gflops / f->peak_gflops, f->peak_gflops);
+    printf("ms per step: data %.2f, forward %.2f, backward %.2f, reduce %.2f, optimizer %.2f\n", f->data, f->forward,
+           f->backward, f->reduce, f->optimizer);
     for (size_t i = 0; i < model_layers(s->engine->model); i++) {
         LayerTime t = model_layer_time(s->engine->model, i);
-        printf("  %-20s forward %8.3f  backward %8.3f\n", model_layer(s->engine->model, i)->name, t.forward / (double)f->steps,
-               t.backward / (double)f->steps);
+        printf("  %-20s forward %8.3f  backward %8.3f\n", model_layer(s->engine->model, i)->name,
+               t.forward / (double)f->steps, t.backward / (double)f->steps);
     }
     printf("peak memory %.1f MiB per rank\n", f->memory / 1048576);
 }
@@ -182,7 +184,9 @@ static Status bench(Comm *comm, const Config *config, size_t steps, bool json) {
     Session session;
     Figures figures = {0};
     Status status = session_open(comm, config, &session);
-    if (status == OK) status = session_build(&session, config->train.shards != KEY_NULL_SIZE ? config->train.shards : comm_size(comm));
+    if (status == OK)
+        status =
+            session_build(&session, config->train.shards != KEY_NULL_SIZE ? config->train.shards : comm_size(comm));
     if (status == OK) status = session_init(&session);
     if (status == OK) status = measure(&session, steps, &figures);
     if (status == OK && comm_rank(comm) == 0) (json ? print_json : print_plain)(&session, &figures);

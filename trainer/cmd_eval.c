@@ -23,7 +23,8 @@ static Status pick_split(const char *text, const Data *data, bool other_data, Sp
         if (strcmp(text, split_name[i]) != 0) continue;
         *out = (Split)i;
         if (data_sequences(data, *out) == 0)
-            return status_fail(ERR_USAGE, "--split %s: the data has no such split; set data.validation or use --split all", text);
+            return status_fail(ERR_USAGE,
+                               "--split %s: the data has no such split; set data.validation or use --split all", text);
         return OK;
     }
     return status_fail(ERR_USAGE, "--split %s (command line): not train, validation or all", text);
@@ -44,7 +45,8 @@ static void print_json(const Scores *s, Split split, uint64_t step) {
 }
 
 static void print_plain(const Scores *s, Split split, uint64_t step) {
-    printf("step %llu, %s split: %.0f sequences, %.0f targets\n", (unsigned long long)step, split_name[split], s->sequences, s->targets);
+    printf("step %llu, %s split: %.0f sequences, %.0f targets\n", (unsigned long long)step, split_name[split],
+           s->sequences, s->targets);
     printf("loss        %.9g\n", s->loss);
     if (!isnan(s->perplexity)) printf("perplexity  %.9g\n", s->perplexity);
     if (!isnan(s->accuracy)) printf("accuracy    %.9g\n", s->accuracy);
@@ -56,8 +58,10 @@ static Status measure(Comm *comm, const Restored *r, const Data *data, Split spl
     Engine *engine = NULL;
     /* The run's own shards, so that a score has the bits of the run's evaluation; more ranks than those need more. */
     size_t shards = (size_t)r->shards;
-    EngineUse use = {.info = data_info(data), .shards = shards < comm_size(comm) ? comm_size(comm) : shards,
-                     .batch_size = r->config->train.batch_size, .max_length = data_info(data)->longest};
+    EngineUse use = {.info = data_info(data),
+                     .shards = shards < comm_size(comm) ? comm_size(comm) : shards,
+                     .batch_size = r->config->train.batch_size,
+                     .max_length = data_info(data)->longest};
     TRY(engine_create(comm, r->config, &use, &engine));
     Status status = engine_load(engine, r->file);
     if (status != OK) status = status_context(status, "%s", r->path);

@@ -67,7 +67,12 @@ static void emit(const Vocabulary *v, int32_t before, int32_t id) {
 static const float *feed(Engine *e, const int32_t *ids, size_t count) {
     size_t offset[2] = {0, count}, shard[2] = {0, 1};
     uint64_t position = 0;
-    Batch batch = {.rows = {.sequences = 1, .offset = offset, .position = &position, .shards = 1, .total_shards = 1, .shard = shard,
+    Batch batch = {.rows = {.sequences = 1,
+                            .offset = offset,
+                            .position = &position,
+                            .shards = 1,
+                            .total_shards = 1,
+                            .shard = shard,
                             .longest = count},
                    .ids = ids};
     const Value *out = model_forward(e->model, &batch, true);
@@ -100,20 +105,28 @@ static Status refuse_looking_ahead(const Config *c) {
         const LayerSpec *l = &c->layer[i];
         for (const Key *k = l->type->keys; k && k->name; k++) {
             bool both = strcmp(k->name, "bidirectional") == 0 && *(const bool *)((const char *)l->config + k->offset);
-            if (both) return status_fail(ERR_USAGE, "generate: layer %s is bidirectional: it reads what is yet to be written; use a model "
-                                                    "with one direction", l->name);
+            if (both)
+                return status_fail(
+                    ERR_USAGE,
+                    "generate: layer %s is bidirectional: it reads what is yet to be written; use a model "
+                    "with one direction",
+                    l->name);
         }
     }
     return OK;
 }
 
 static Status check(const Restored *r, const Sampling *s) {
-    if (!r->vocabulary) return status_fail(ERR_USAGE, "generate: %s holds no vocabulary: it was not trained on text", r->path);
-    if (!s->prompt || !*s->prompt) return status_fail(ERR_USAGE, "--prompt TEXT missing (command line); give at least one character");
+    if (!r->vocabulary)
+        return status_fail(ERR_USAGE, "generate: %s holds no vocabulary: it was not trained on text", r->path);
+    if (!s->prompt || !*s->prompt)
+        return status_fail(ERR_USAGE, "--prompt TEXT missing (command line); give at least one character");
     if (s->length == 0) return status_fail(ERR_USAGE, "--length N missing (command line); e.g. --length 200");
     if (s->temperature < 0) return status_fail(ERR_USAGE, "--temperature %g (command line): below 0", s->temperature);
-    if (!(s->top_p > 0 && s->top_p <= 1)) return status_fail(ERR_USAGE, "--top-p %g (command line): not in (0, 1]", s->top_p);
-    if (r->config->data.kind != DATA_TEXT && r->config->data.kind != DATA_TOKENS) return status_fail(ERR_USAGE, "generate: %s is not a model of text (data.kind: text)", r->path);
+    if (!(s->top_p > 0 && s->top_p <= 1))
+        return status_fail(ERR_USAGE, "--top-p %g (command line): not in (0, 1]", s->top_p);
+    if (r->config->data.kind != DATA_TEXT && r->config->data.kind != DATA_TOKENS)
+        return status_fail(ERR_USAGE, "generate: %s is not a model of text (data.kind: text)", r->path);
     return refuse_looking_ahead(r->config);
 }
 
@@ -126,14 +139,18 @@ static Status generate(Comm *comm, const Restored *r, const Sampling *s) {
         free(ids);
         return status_fail(ERR_USAGE, "--prompt (command line): holds blanks alone; give at least one word");
     }
-    DataInfo info = {.ids = true, .vocabulary = (size_t)r->vocabulary_size, .target = TARGET_NONE, .target_per_step = true,
+    DataInfo info = {.ids = true,
+                     .vocabulary = (size_t)r->vocabulary_size,
+                     .target = TARGET_NONE,
+                     .target_per_step = true,
                      .classes = (size_t)r->classes};
     /* The text comes from rank 0; others only share its memory. */
     EngineUse use = {.info = &info, .shards = comm_size(comm), .batch_size = comm_size(comm), .max_length = count};
     Engine *engine = NULL;
     Status status = engine_create(comm, r->config, &use, &engine);
     if (status == OK) status = engine_load(engine, r->file);
-    if (status == OK) status = comm_agree(comm, comm_rank(comm) == 0 ? write_text(engine, r->vocabulary, s, ids, count) : OK);
+    if (status == OK)
+        status = comm_agree(comm, comm_rank(comm) == 0 ? write_text(engine, r->vocabulary, s, ids, count) : OK);
     engine_destroy(&engine);
     free(ids);
     return status;
@@ -141,9 +158,13 @@ static Status generate(Comm *comm, const Restored *r, const Sampling *s) {
 
 Status command_generate(Comm *comm, int argc, char **argv) {
     Sampling s = {.temperature = 1, .top_p = 1};
-    const Option table[] = {{"prompt", OPTION_TEXT, &s.prompt}, {"length", OPTION_SIZE, &s.length},
-                            {"temperature", OPTION_REAL, &s.temperature}, {"top-k", OPTION_SIZE, &s.top_k},
-                            {"top-p", OPTION_REAL, &s.top_p}, {"seed", OPTION_SIZE, &s.seed}, {0}};
+    const Option table[] = {{"prompt", OPTION_TEXT, &s.prompt},
+                            {"length", OPTION_SIZE, &s.length},
+                            {"temperature", OPTION_REAL, &s.temperature},
+                            {"top-k", OPTION_SIZE, &s.top_k},
+                            {"top-p", OPTION_REAL, &s.top_p},
+                            {"seed", OPTION_SIZE, &s.seed},
+                            {0}};
     char **rest;
     size_t count;
     TRY(arguments_parse("generate", argc, argv, table, &rest, &count));

@@ -12,21 +12,25 @@
 #include "trainer/config.h"
 
 const Command commands[] = {
-    {"train", "CONFIG [key=value ...] [--resume auto|never|PATH] [--dry-run] [--print-config]", "train a model, or go on training it",
+    {"train", "CONFIG [key=value ...] [--resume auto|never|PATH] [--dry-run] [--print-config]",
+     "train a model, or go on training it",
      "  --resume MODE    auto: go on from the newest checkpoint that verifies (default); never; or a file\n"
      "  --dry-run        the same path on real data, two steps, reports time and memory, writes nothing\n"
      "  --print-config   print the effective config and end\n",
      true, command_train},
-    {"eval", "CHECKPOINT [key=value ...] [--split train|validation|all] [--json]", "measure loss and scores of a checkpoint",
+    {"eval", "CHECKPOINT [key=value ...] [--split train|validation|all] [--json]",
+     "measure loss and scores of a checkpoint",
      "  --split SPLIT    default: validation, or all where there is none or data.path is overridden\n"
      "  --json           one JSON object on stdout\n",
      true, command_eval},
-    {"predict", "CHECKPOINT --data FILE [--out FILE.csv|FILE.h5] [--logits]", "what the model says to the sequences of a file",
+    {"predict", "CHECKPOINT --data FILE [--out FILE.csv|FILE.h5] [--logits]",
+     "what the model says to the sequences of a file",
      "  --data FILE      of the kind that the model was trained on; targets need not be there\n"
      "  --out FILE       CSV or HDF5; default: CSV to stdout, a row per sequence: index, class or values\n"
      "  --logits         also the score of every class; of a class per step then a row per step\n",
      true, command_predict},
-    {"generate", "CHECKPOINT --prompt TEXT --length N [--temperature F] [--top-k K] [--top-p P] [--seed S]", "write text",
+    {"generate", "CHECKPOINT --prompt TEXT --length N [--temperature F] [--top-k K] [--top-p P] [--seed S]",
+     "write text",
      "  --temperature F  1: the model's distribution (default), 0: always the most likely\n"
      "  --top-k K        only the K most likely tokens; --top-p P: only the likeliest that make up P\n"
      "  --seed S         another text\n",
@@ -47,8 +51,8 @@ const Command commands[] = {
      "                             that occurs most\n"
      "                   sine      a sine of unknown frequency and phase: its next value\n",
      false, command_prepare},
-    {"info", "FILE [--json]", "what a checkpoint, data set or config holds; verifies it", "  --json           one JSON object on stdout\n", false,
-     command_info},
+    {"info", "FILE [--json]", "what a checkpoint, data set or config holds; verifies it",
+     "  --json           one JSON object on stdout\n", false, command_info},
     {"export", "CHECKPOINT -o FILE.safetensors|FILE.h5", "the weights alone, for other programs",
      "  -o FILE          .safetensors, or .h5 with /model/<name>, which run.init_from takes\n", false, command_export},
     {"plot", "RUN... [-o FILE.svg|.png] [--ascii]", "loss curves of runs",

@@ -69,9 +69,11 @@ static void checkpoint_plain(const char *path, const CheckpointFile *file) {
     char digest[33], size[32];
     digest_text(m->data_digest, digest);
     printf("%s: Lockstep checkpoint, verified\n", path);
-    printf("  step %llu, epoch %llu, seed %llu, %llu shards, %s%s\n", (unsigned long long)m->step, (unsigned long long)m->epoch,
-           (unsigned long long)m->seed, (unsigned long long)m->shards, m->optimizer, m->finished ? ", end of its run" : "");
-    if (isfinite(m->best_loss)) printf("  best validation loss %.9g at step %llu\n", m->best_loss, (unsigned long long)m->best_step);
+    printf("  step %llu, epoch %llu, seed %llu, %llu shards, %s%s\n", (unsigned long long)m->step,
+           (unsigned long long)m->epoch, (unsigned long long)m->seed, (unsigned long long)m->shards, m->optimizer,
+           m->finished ? ", end of its run" : "");
+    if (isfinite(m->best_loss))
+        printf("  best validation loss %.9g at step %llu\n", m->best_loss, (unsigned long long)m->best_step);
     printf("  created %s by version %s\n", m->created, m->program_version);
     printf("  state digest %s\n  data digest  %s\n", m->state_digest, digest);
     printf("  %zu parameters, %s\n", count_parameters(file), bytes_text(checkpoint_bytes(file), size, sizeof size));
@@ -105,7 +107,10 @@ static Status info_data(const char *path, DataKind kind, bool json) {
     size_t sequences = data_sequences(data, SPLIT_ALL);
     if (json) {
         json_t *o = json_object();
-        json_object_set_new(o, "format", json_string(kind == DATA_TEXT ? "text" : kind == DATA_TOKENS ? "tokens" : "sequences"));
+        json_object_set_new(o, "format",
+                            json_string(kind == DATA_TEXT     ? "text"
+                                        : kind == DATA_TOKENS ? "tokens"
+                                                              : "sequences"));
         json_object_set_new(o, "sequences", json_integer((json_int_t)sequences));
         json_object_set_new(o, "longest", json_integer((json_int_t)info->longest));
         json_object_set_new(o, "ragged", json_boolean(info->ragged));
@@ -121,10 +126,12 @@ static Status info_data(const char *path, DataKind kind, bool json) {
         printf("%s: text, %zu %s, %zu different, unigram entropy %.9g nats\n", path, sequences + 1,
                kind == DATA_TEXT ? "characters" : "tokens", info->vocabulary, info->unigram_entropy);
     } else {
-        printf("%s: data set of %zu sequences of %s%zu steps\n", path, sequences, info->ragged ? "up to " : "", info->longest);
+        printf("%s: data set of %zu sequences of %s%zu steps\n", path, sequences, info->ragged ? "up to " : "",
+               info->longest);
         if (info->ids) printf("  inputs: ids, vocabulary %zu\n", info->vocabulary);
         else printf("  inputs: %zu features\n", info->features);
-        printf("  targets: %s per %s, %zu\n  data digest %s\n", target, info->target_per_step ? "step" : "sequence", info->classes, digest);
+        printf("  targets: %s per %s, %zu\n  data digest %s\n", target, info->target_per_step ? "step" : "sequence",
+               info->classes, digest);
     }
     data_close(&data);
     return OK;
@@ -162,12 +169,15 @@ Status command_info(Comm *comm, int argc, char **argv) {
     char **rest;
     size_t count;
     TRY(arguments_parse("info", argc, argv, table, &rest, &count));
-    if (count != 1) return status_fail(ERR_USAGE, "info takes one FILE (command line), not %zu; usage: lockstep info FILE [--json]", count);
+    if (count != 1)
+        return status_fail(ERR_USAGE, "info takes one FILE (command line), not %zu; usage: lockstep info FILE [--json]",
+                           count);
     const char *path = rest[0];
     if (ends_with(path, ".yaml") || ends_with(path, ".yml")) return info_config(path, json);
     struct stat facts;
     if (!ends_with(path, ".h5") && !ends_with(path, ".hdf5")) {
-        if (stat(path, &facts) != 0) return status_fail(ERR_DATA, "%s: %s; give a checkpoint, a data set or a config", path, strerror(errno));
+        if (stat(path, &facts) != 0)
+            return status_fail(ERR_DATA, "%s: %s; give a checkpoint, a data set or a config", path, strerror(errno));
         return info_data(path, DATA_TEXT, json);
     }
     H5Kind kind;
@@ -175,6 +185,9 @@ Status command_info(Comm *comm, int argc, char **argv) {
     if (kind == H5_CHECKPOINT) return info_checkpoint(path, json);
     if (kind == H5_DATA) return info_data(path, DATA_SEQUENCES, json);
     if (kind == H5_TOKENS) return info_data(path, DATA_TOKENS, json);
-    return status_fail(ERR_CHECKPOINT, "%s: HDF5, but neither a checkpoint of Lockstep's nor a data set with /inputs or /tokens; h5ls -r shows what "
-                                       "it holds", path);
+    return status_fail(
+        ERR_CHECKPOINT,
+        "%s: HDF5, but neither a checkpoint of Lockstep's nor a data set with /inputs or /tokens; h5ls -r shows what "
+        "it holds",
+        path);
 }

@@ -29,7 +29,7 @@ typedef struct DataSection {
     double validation;
     const char *validation_path; /* set when data.validation is a path */
     bool shuffle;
-    StringList features, targets; /* csv */
+    StringList features, targets;     /* csv */
     size_t lookback, horizon, stride; /* lookback KEY_NULL_SIZE: not set */
     const char *time;
     int scaling; /* ScalingKind */
@@ -39,7 +39,7 @@ typedef struct DataSection {
 } DataSection;
 
 typedef struct LossConfig {
-    int kind; /* 0 cross_entropy, 1 mse */
+    int kind;      /* 0 cross_entropy, 1 mse */
     int reduction; /* Reduction */
     int64_t ignore_index;
     double label_smoothing;
@@ -103,7 +103,8 @@ typedef struct Config {
  * config_destroy. Local. */
 MUST_CHECK Status config_load(const char *path, const char *const *override, size_t overrides, Config **out);
 /* The same from text, e.g. the config inside a checkpoint; `name` stands for the file in messages. */
-MUST_CHECK Status config_parse(const char *text, const char *name, const char *const *override, size_t overrides, Config **out);
+MUST_CHECK Status config_parse(const char *text, const char *name, const char *const *override, size_t overrides,
+                               Config **out);
 void config_destroy(Config **config);
 
 /* The effective config as YAML, every key with its value; parses to the same config. Paths are made

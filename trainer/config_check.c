@@ -154,12 +154,17 @@ static void series_check(const Check *check) {
         return;
     }
     no_effect(check, d->tokenizer != TOKENIZER_CHAR, "data.tokenizer", at, kind, "text");
-    if (d->features.count == 0) breach(check, "data.features", at, "missing: csv needs the columns that the model reads, like [temperature, pressure]");
-    if (d->targets.count == 0) breach(check, "data.targets", at, "missing: csv needs the columns that the model predicts, like [temperature]");
-    if (d->lookback == KEY_NULL_SIZE) breach(check, "data.lookback", at, "missing: csv needs the rows of one sequence, like lookback: 24");
+    if (d->features.count == 0)
+        breach(check, "data.features", at,
+               "missing: csv needs the columns that the model reads, like [temperature, pressure]");
+    if (d->targets.count == 0)
+        breach(check, "data.targets", at, "missing: csv needs the columns that the model predicts, like [temperature]");
+    if (d->lookback == KEY_NULL_SIZE)
+        breach(check, "data.lookback", at, "missing: csv needs the rows of one sequence, like lookback: 24");
     if (check->config->loss.kind == 0 && (d->targets.count > 1 || d->horizon > 1))
-        breach(check, d->targets.count > 1 ? "data.targets" : "data.horizon", "loss.kind",
-               "with loss.kind: cross_entropy the target is one column of the next row; for numbers set loss.kind: mse");
+        breach(
+            check, d->targets.count > 1 ? "data.targets" : "data.horizon", "loss.kind",
+            "with loss.kind: cross_entropy the target is one column of the next row; for numbers set loss.kind: mse");
 }
 
 static void synthetic_check(const Check *check) {
@@ -182,7 +187,8 @@ static void synthetic_check(const Check *check) {
 
 static void data_check(const Check *check) {
     const Config *c = check->config;
-    no_effect(check, c->data.kind == DATA_TOKENS && c->data.tokenizer != TOKENIZER_CHAR, "data.tokenizer", "data.kind", "tokens", "text");
+    no_effect(check, c->data.kind == DATA_TOKENS && c->data.tokenizer != TOKENIZER_CHAR, "data.tokenizer", "data.kind",
+              "tokens", "text");
     bool validates = c->data.validation > 0 || c->data.validation_path;
     if (c->eval.early_stop != KEY_NULL_SIZE && !validates)
         breach(check, "eval.early_stop", "data.validation", "needs validation data; set data.validation, like 0.1");

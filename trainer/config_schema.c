@@ -42,9 +42,9 @@ static const Key data_keys[] = {
     {"features", KEY_STRINGS, AT(DataSection, features), "null", 0, 0, NULL, true,
      "csv: columns that the model reads, by their names in the first line"},
     {"targets", KEY_STRINGS, AT(DataSection, targets), "null", 0, 0, NULL, true,
-     "csv: columns that it predicts: numbers with loss.kind: mse, one class (text or whole numbers) with cross_entropy"},
-    {"lookback", KEY_SIZE, AT(DataSection, lookback), "null", 1, 1e9, NULL, true,
-     "csv: rows of one sequence"},
+     "csv: columns that it predicts: numbers with loss.kind: mse, one class (text or whole numbers) with "
+     "cross_entropy"},
+    {"lookback", KEY_SIZE, AT(DataSection, lookback), "null", 1, 1e9, NULL, true, "csv: rows of one sequence"},
     {"horizon", KEY_SIZE, AT(DataSection, horizon), "1", 1, 1e9, NULL, false,
      "csv: rows behind a sequence whose targets it predicts, all of them at once"},
     {"stride", KEY_SIZE, AT(DataSection, stride), "1", 1, 1e9, NULL, false,
@@ -52,7 +52,8 @@ static const Key data_keys[] = {
     {"time", KEY_STRING, AT(DataSection, time), "null", 0, 0, NULL, true,
      "csv: column that the model does not see and that `predict` writes beside its results"},
     {"scaling", KEY_CHOICE, AT(DataSection, scaling), "standard", 0, 0, "standard|minmax|none", false,
-     "csv: columns are learned with mean 0 and deviation 1, or from 0 to 1, by the training rows; loss, rmse and mae are of "
+     "csv: columns are learned with mean 0 and deviation 1, or from 0 to 1, by the training rows; loss, rmse and mae "
+     "are of "
      "scaled values, predictions are scaled back"},
     {"task", KEY_CHOICE, AT(DataSection, task), "null", 0, 0, "copy|reverse|parity|adding|majority|sine", true,
      "synthetic: what is learned; `lockstep prepare --help` describes each"},

@@ -66,8 +66,10 @@ static Status check_loss(const EngineUse *use, const Config *c) {
 static Status plan(Engine *e, const EngineUse *use) {
     TRY(check_loss(use, e->config));
     if (e->shards < comm_size(e->comm))
-        return status_fail(ERR_USAGE, "ranks: %zu ranks but only %zu shards: a rank needs a shard; start at most %zu ranks "
-                                      "or set train.shards=%zu", comm_size(e->comm), e->shards, e->shards, comm_size(e->comm));
+        return status_fail(ERR_USAGE,
+                           "ranks: %zu ranks but only %zu shards: a rank needs a shard; start at most %zu ranks "
+                           "or set train.shards=%zu",
+                           comm_size(e->comm), e->shards, e->shards, comm_size(e->comm));
     e->group = group_size(e->config, e->end_shard - e->first_shard);
     spec_fill(e, use);
     e->spec.max_sequences = most_sequences(e, use->batch_size);
@@ -134,7 +136,8 @@ void engine_destroy(Engine **engine) {
 }
 
 void engine_init(Engine *e) {
-    model_init(e->model, (uint64_t)e->config->run.seed, e->config->run.init == 1, comm_node_rank(e->comm), comm_node_size(e->comm));
+    model_init(e->model, (uint64_t)e->config->run.seed, e->config->run.init == 1, comm_node_rank(e->comm),
+               comm_node_size(e->comm));
     comm_node_barrier(e->comm);
     engine_pack(e);
 }
@@ -184,13 +187,17 @@ static Status check_arrays(const Engine *e, const CheckpointFile *file) {
         const NamedArray *a = checkpoint_array(file, i);
         if (strncmp(a->name, "model/", 6) != 0) continue;
         bool expected = false;
-        for (size_t k = 0; k < model_params(e->model) && !expected; k++) expected = strcmp(model_param(e->model, k)->name, a->name + 6) == 0;
+        for (size_t k = 0; k < model_params(e->model) && !expected; k++)
+            expected = strcmp(model_param(e->model, k)->name, a->name + 6) == 0;
         if (!expected && wrong++ < LISTED && used < sizeof list)
-            used += (size_t)snprintf(list + used, sizeof list - used, "\n  /%s: unexpected, the model has no such parameter", a->name);
+            used += (size_t)snprintf(list + used, sizeof list - used,
+                                     "\n  /%s: unexpected, the model has no such parameter", a->name);
     }
     if (wrong == 0) return OK;
-    return status_fail(ERR_CHECKPOINT, "%zu of the parameters do not fit the model (%zu do by name); use the config the file was made "
-                                       "with:%s%s", wrong, known, list, wrong > LISTED ? "\n  ..." : "");
+    return status_fail(ERR_CHECKPOINT,
+                       "%zu of the parameters do not fit the model (%zu do by name); use the config the file was made "
+                       "with:%s%s",
+                       wrong, known, list, wrong > LISTED ? "\n  ..." : "");
 }
 
 static Status read_arrays(Engine *e, const CheckpointFile *file) {
@@ -212,7 +219,9 @@ Status engine_load(Engine *e, const CheckpointFile *file) {
 }
 
 void engine_spread(Engine *e) {
-    struct { size_t node, node_rank; } mine = {comm_node(e->comm), comm_node_rank(e->comm)}, *all;
+    struct {
+        size_t node, node_rank;
+    } mine = {comm_node(e->comm), comm_node_rank(e->comm)}, *all;
     size_t ranks = comm_size(e->comm), bytes = e->memory.parameters * sizeof(float);
     if (comm_nodes(e->comm) > 1) {
         all = calloc(ranks, sizeof *all);

@@ -16,20 +16,20 @@ typedef struct Engine {
     ModelSpec spec;
     Model *model;
     ModelMemory memory;
-    Reduce *reduce;            /* NULL unless training */
-    float *parameters;         /* [memory.parameters], node-shared */
-    float *packed;             /* [memory.packed], node-shared */
-    size_t shards;             /* of every global batch */
+    Reduce *reduce;                /* NULL unless training */
+    float *parameters;             /* [memory.parameters], node-shared */
+    float *packed;                 /* [memory.packed], node-shared */
+    size_t shards;                 /* of every global batch */
     size_t first_shard, end_shard; /* mine */
-    size_t group;              /* most of my shards that pass through the model at once */
+    size_t group;                  /* most of my shards that pass through the model at once */
 } Engine;
 
 /* What the model must fit: facts of the data and of how it is used. */
 typedef struct EngineUse {
     const DataInfo *info;
     size_t shards;
-    size_t batch_size;  /* global: sequences of the largest batch */
-    size_t max_length;  /* time steps of the longest sequence in any pass */
+    size_t batch_size; /* global: sequences of the largest batch */
+    size_t max_length; /* time steps of the longest sequence in any pass */
     bool trains;
 } EngineUse;
 

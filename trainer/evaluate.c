@@ -41,8 +41,13 @@ static void gather(const Engine *e, const ShardResult *mine, size_t most, unsign
 
 static Scores scores(const Config *c, const ShardResult *total, size_t sequences) {
     double n = total->targets;
-    Scores s = {.loss = n > 0 ? total->loss / n : NAN, .perplexity = NAN, .accuracy = NAN, .rmse = NAN, .mae = NAN,
-                .sequences = (double)sequences, .targets = n};
+    Scores s = {.loss = n > 0 ? total->loss / n : NAN,
+                .perplexity = NAN,
+                .accuracy = NAN,
+                .rmse = NAN,
+                .mae = NAN,
+                .sequences = (double)sequences,
+                .targets = n};
     if (isnan(s.loss)) s.loss = NAN; /* printf would show a sign */
     if (c->loss.kind == 0) {
         s.perplexity = exp(s.loss);
@@ -60,8 +65,9 @@ Status evaluate_split(Engine *e, const Data *data, Split split, Scores *out) {
     size_t most = e->shards / comm_size(comm) + 1;
     ShardResult *mine = calloc(2 * most, sizeof *mine), *all = calloc(e->shards, sizeof *all);
     unsigned char *words = calloc(comm_size(comm) * most, sizeof *mine);
-    Status status = mine && all && words ? loader_create(e, data, split, false, &loader)
-                                         : status_fail(ERR_USAGE, "memory: no room for the results of %zu shards; use fewer", e->shards);
+    Status status = mine && all && words
+                        ? loader_create(e, data, split, false, &loader)
+                        : status_fail(ERR_USAGE, "memory: no room for the results of %zu shards; use fewer", e->shards);
     status = comm_agree(comm, status);
     if (status == OK) {
         sum_shards(e, loader, mine, mine + most);

@@ -30,9 +30,13 @@ struct Groups {
     double data_seconds;
 };
 
-static size_t block_bytes(const Groups *g) { return g->engine->memory.trainable * sizeof(float); }
+static size_t block_bytes(const Groups *g) {
+    return g->engine->memory.trainable * sizeof(float);
+}
 
-static bool single(const Groups *g) { return engine_group_end(g->engine, g->engine->first_shard) == g->engine->end_shard; }
+static bool single(const Groups *g) {
+    return engine_group_end(g->engine, g->engine->first_shard) == g->engine->end_shard;
+}
 
 /* Nodes that can lie on the stack beside the segments: one per level above a group, and a group's own. */
 static size_t spare_blocks(const Groups *g) {
@@ -59,7 +63,9 @@ Status groups_create(Engine *engine, Loader *loader, Groups **out) {
     while (g->owned < blocks && (g->own[g->owned] = pages_alloc(block_bytes(g))) != NULL) g->owned++;
     if (g->owned < blocks) {
         groups_destroy(&g);
-        return status_fail(ERR_USAGE, "memory: train.shards_at_once needs %zu more blocks of gradients that are not there; raise it", blocks);
+        return status_fail(
+            ERR_USAGE, "memory: train.shards_at_once needs %zu more blocks of gradients that are not there; raise it",
+            blocks);
     }
     for (size_t i = 0; i < blocks; i++) g->spare[g->spares++] = g->own[i];
     *out = g;
@@ -122,7 +128,8 @@ static void one_group(Groups *g, const Batch *batch, uint64_t step, ShardResult 
     }
 }
 
-double groups_train(Groups *g, uint64_t epoch, size_t index, uint64_t step, ModelReady ready, void *context, ShardResult *result) {
+double groups_train(Groups *g, uint64_t epoch, size_t index, uint64_t step, ModelReady ready, void *context,
+                    ShardResult *result) {
     Engine *e = g->engine;
     double rows = 0;
     g->depth = 0;
@@ -140,4 +147,6 @@ double groups_train(Groups *g, uint64_t epoch, size_t index, uint64_t step, Mode
     return rows;
 }
 
-double groups_data_seconds(const Groups *g) { return g->data_seconds; }
+double groups_data_seconds(const Groups *g) {
+    return g->data_seconds;
+}

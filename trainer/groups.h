@@ -17,7 +17,8 @@ void groups_destroy(Groups **groups);
 
 /* One batch: gradients into the engine's segments, result [my shards]; returns this rank's rows. `ready`
  * is told of final gradients as model_train tells. Local. */
-double groups_train(Groups *groups, uint64_t epoch, size_t index, uint64_t step, ModelReady ready, void *context, ShardResult *result);
+double groups_train(Groups *groups, uint64_t epoch, size_t index, uint64_t step, ModelReady ready, void *context,
+                    ShardResult *result);
 
 /* Seconds that the last groups_train spent on reading data. */
 double groups_data_seconds(const Groups *groups);

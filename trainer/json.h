@@ -10,7 +10,9 @@
 #include <stdio.h>
 
 /* A real, null if it is not finite. The caller's, as jansson's constructors. */
-static inline json_t *json_number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+static inline json_t *json_number(double x) {
+    return isfinite(x) ? json_real(x) : json_null();
+}
 
 /* Prints and releases. */
 static inline void json_print(json_t *object) {

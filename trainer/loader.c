@@ -29,9 +29,14 @@ Status loader_create(const Engine *engine, const Data *data, Split split, bool s
     if (!l) return status_fail(ERR_USAGE, "memory: no room for the loader; free some");
     const ModelSpec *spec = &engine->spec;
     const DataInfo *info = data_info(data);
-    *l = (Loader){.engine = engine, .data = data, .split = split, .shuffle = shuffle,
-                  .seed = (uint64_t)engine->config->run.seed, .sequences = data_sequences(data, split),
-                  .batch_size = engine->config->train.batch_size, .arena = arena_create("batch")};
+    *l = (Loader){.engine = engine,
+                  .data = data,
+                  .split = split,
+                  .shuffle = shuffle,
+                  .seed = (uint64_t)engine->config->run.seed,
+                  .sequences = data_sequences(data, split),
+                  .batch_size = engine->config->train.batch_size,
+                  .arena = arena_create("batch")};
     size_t targets = info->target_per_step ? spec->max_rows : spec->max_sequences;
     arena_book(l->arena, &l->offset, (spec->max_sequences + 1) * sizeof *l->offset);
     arena_book(l->arena, &l->position, spec->max_sequences * sizeof *l->position);
@@ -45,9 +50,12 @@ Status loader_create(const Engine *engine, const Data *data, Split split, bool s
         loader_destroy(&l);
         return status;
     }
-    l->batch = (Batch){.rows = {.offset = l->offset, .position = l->position, .shard = l->shard,
-                                .total_shards = engine->shards},
-                       .ids = l->ids, .x = l->x, .classes = l->classes, .values = l->values};
+    l->batch = (Batch){
+        .rows = {.offset = l->offset, .position = l->position, .shard = l->shard, .total_shards = engine->shards},
+        .ids = l->ids,
+        .x = l->x,
+        .classes = l->classes,
+        .values = l->values};
     *out = l;
     return OK;
 }

@@ -41,8 +41,10 @@ Status optimizer_create(const OptimizerConfig *config, size_t count, Optimizer *
         o->slot[i] = count ? pages_alloc(count * sizeof(float)) : NULL;
         if (count && !o->slot[i]) {
             optimizer_destroy(&o);
-            return status_fail(ERR_USAGE, "memory: %zu bytes for the optimizer's moments are not there; use more ranks or a "
-                                          "smaller model", count * sizeof(float));
+            return status_fail(ERR_USAGE,
+                               "memory: %zu bytes for the optimizer's moments are not there; use more ranks or a "
+                               "smaller model",
+                               count * sizeof(float));
         }
     }
     *out = o;
@@ -58,7 +60,8 @@ void optimizer_destroy(Optimizer **optimizer) {
     *optimizer = NULL;
 }
 
-WIDE static void adam_block(size_t n, Scalars s, const float *restrict gradient, float *restrict m, float *restrict v, float *restrict p) {
+WIDE static void adam_block(size_t n, Scalars s, const float *restrict gradient, float *restrict m, float *restrict v,
+                            float *restrict p) {
     for (size_t i = 0; i < n; i++) {
         float old = p[i] * s.shrink;
         float g = gradient[i] * s.scale + s.decay * old;
@@ -68,7 +71,8 @@ WIDE static void adam_block(size_t n, Scalars s, const float *restrict gradient,
     }
 }
 
-WIDE static void sgd_block(size_t n, Scalars s, bool nesterov, const float *restrict gradient, float *restrict u, float *restrict p) {
+WIDE static void sgd_block(size_t n, Scalars s, bool nesterov, const float *restrict gradient, float *restrict u,
+                           float *restrict p) {
     for (size_t i = 0; i < n; i++) {
         float g = gradient[i] * s.scale + s.decay * p[i];
         u[i] = s.momentum * u[i] + g;
@@ -101,7 +105,8 @@ void optimizer_update(Optimizer *o, uint64_t step, double lr, double scale, cons
 #pragma omp parallel for schedule(static)
     for (size_t b = 0; b < blocks; b++) {
         size_t at = b * BLOCK, n = o->count - at < BLOCK ? o->count - at : BLOCK;
-        if (o->config.name != OPTIMIZER_SGD) adam_block(n, s, gradient + at, o->slot[0] + at, o->slot[1] + at, parameter + at);
+        if (o->config.name != OPTIMIZER_SGD)
+            adam_block(n, s, gradient + at, o->slot[0] + at, o->slot[1] + at, parameter + at);
         else if (o->slots) sgd_block(n, s, o->config.nesterov, gradient + at, o->slot[0] + at, parameter + at);
         else plain_block(n, s, gradient + at, parameter + at);
     }

@@ -27,6 +27,7 @@ void optimizer_destroy(Optimizer **optimizer);
 
 /* One update of parameter [count] by gradient * scale; `step` counts from 1. The result for an element
  * depends on nothing but that element. By all threads. Local. */
-void optimizer_update(Optimizer *optimizer, uint64_t step, double lr, double scale, const float *gradient, float *parameter);
+void optimizer_update(Optimizer *optimizer, uint64_t step, double lr, double scale, const float *gradient,
+                      float *parameter);
 
 #endif

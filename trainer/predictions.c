@@ -27,7 +27,8 @@ static void text_of(const Vocabulary *vocabulary, const int32_t *id, size_t coun
             out[used] = '\0';
         }
         if (bytes == 1 && (unsigned char)token[0] < ' ')
-            used += (size_t)snprintf(out + used, LINE - used, token[0] == '\n' ? "\\n" : "\\x%02x", (unsigned char)token[0]);
+            used += (size_t)snprintf(out + used, LINE - used, token[0] == '\n' ? "\\n" : "\\x%02x",
+                                     (unsigned char)token[0]);
         else if (used + bytes < LINE) {
             memcpy(out + used, token, bytes);
             used += bytes;
@@ -36,15 +37,23 @@ static void text_of(const Vocabulary *vocabulary, const int32_t *id, size_t coun
     }
 }
 
-static void print_one(Engine *e, const Data *data, size_t sequence, int32_t *ids, float *x, int32_t *target, int32_t *predicted) {
+static void print_one(Engine *e, const Data *data, size_t sequence, int32_t *ids, float *x, int32_t *target,
+                      int32_t *predicted) {
     const DataInfo *info = data_info(data);
     size_t length = data_length(data, SPLIT_TRAIN, sequence), targets = info->target_per_step ? length : 1;
     data_read(data, SPLIT_TRAIN, sequence, ids, x, target, NULL);
     size_t offset[2] = {0, length}, shard[2] = {0, 1};
     uint64_t position = 0;
-    Batch batch = {.rows = {.sequences = 1, .offset = offset, .position = &position, .shards = 1, .total_shards = 1, .shard = shard,
+    Batch batch = {.rows = {.sequences = 1,
+                            .offset = offset,
+                            .position = &position,
+                            .shards = 1,
+                            .total_shards = 1,
+                            .shard = shard,
                             .longest = length},
-                   .ids = ids, .x = x, .classes = target};
+                   .ids = ids,
+                   .x = x,
+                   .classes = target};
     ShardResult result;
     model_evaluate(e->model, &batch, &result, predicted);
     const Vocabulary *vocabulary = data_target_vocabulary(data);

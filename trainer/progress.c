@@ -46,7 +46,8 @@ static double time_left(const Progress *p, uint64_t step) {
     return left;
 }
 
-static int line_text(const Progress *p, uint64_t step, double epoch, const StepResult *r, double rate, char *out, size_t room) {
+static int line_text(const Progress *p, uint64_t step, double epoch, const StepResult *r, double rate, char *out,
+                     size_t room) {
     char speed[16], total[24] = "", left[40] = "", accuracy[24] = "", loss[32];
     rate_text(rate, speed, sizeof speed);
     if (p->total) snprintf(total, sizeof total, "/%llu", (unsigned long long)p->total);
@@ -58,8 +59,8 @@ static int line_text(const Progress *p, uint64_t step, double epoch, const StepR
     }
     /* What matters most comes first: a narrow terminal cuts the end off. */
     snprintf(loss, sizeof loss, fabs(r->loss) < 1e5 ? "%.4f" : "%.4g", r->loss);
-    return snprintf(out, room, "step %llu%s | epoch %.2f | loss %s | %s tokens/s%s%s | lr %.3g | norm %.3g", (unsigned long long)step, total, epoch,
-                    loss, speed, left, accuracy, r->lr, r->grad_norm);
+    return snprintf(out, room, "step %llu%s | epoch %.2f | loss %s | %s tokens/s%s%s | lr %.3g | norm %.3g",
+                    (unsigned long long)step, total, epoch, loss, speed, left, accuracy, r->lr, r->grad_norm);
 }
 
 static size_t columns(void) {

@@ -13,11 +13,11 @@
 
 typedef struct Progress {
     bool bar, silent;
-    uint64_t total;         /* last step, 0: unknown */
-    double max_seconds;     /* of training, NAN: none */
-    uint64_t first_step;    /* the step the run (re)started after */
-    double started, drawn;  /* clock_seconds */
-    double rate;            /* tokens/s, smoothed */
+    uint64_t total;        /* last step, 0: unknown */
+    double max_seconds;    /* of training, NAN: none */
+    uint64_t first_step;   /* the step the run (re)started after */
+    double started, drawn; /* clock_seconds */
+    double rate;           /* tokens/s, smoothed */
 } Progress;
 
 /* Stdout and stderr are terminals and no launcher variables are set. Local. */

@@ -46,11 +46,21 @@ static size_t pack_scaling(const Scaling *s, char *out) {
 static Header describe(const CheckpointMeta *m) {
     const Vocabulary *v = m->vocabulary, *t = m->target_vocabulary;
     const Scaling *s = m->scaling;
-    return (Header){.step = m->step, .shards = m->shards, .vocabulary_size = m->vocabulary_size, .features = m->features, .classes = m->classes,
-                    .bytes = strlen(m->config) + 1 + pack_tokens(v, NULL) + pack_tokens(t, NULL) + pack_scaling(s, NULL),
-                    .columns = s ? s->columns : 0, .scaling = s ? s->kind : SCALING_NONE,
-                    .tokens = v ? v->size : 0, .target_tokens = t ? t->size : 0, .tokenizer = v ? (int)v->tokenizer : 0,
-                    .target_tokenizer = t ? (int)t->tokenizer : 0, .has_vocabulary = v != NULL, .has_target_vocabulary = t != NULL};
+    return (Header){.step = m->step,
+                    .shards = m->shards,
+                    .vocabulary_size = m->vocabulary_size,
+                    .features = m->features,
+                    .classes = m->classes,
+                    .bytes =
+                        strlen(m->config) + 1 + pack_tokens(v, NULL) + pack_tokens(t, NULL) + pack_scaling(s, NULL),
+                    .columns = s ? s->columns : 0,
+                    .scaling = s ? s->kind : SCALING_NONE,
+                    .tokens = v ? v->size : 0,
+                    .target_tokens = t ? t->size : 0,
+                    .tokenizer = v ? (int)v->tokenizer : 0,
+                    .target_tokenizer = t ? (int)t->tokenizer : 0,
+                    .has_vocabulary = v != NULL,
+                    .has_target_vocabulary = t != NULL};
 }
 
 /* A character vocabulary of `count` strings from the block; *at moves behind them. */
@@ -90,7 +100,8 @@ static Status unpack(const Header *h, const char *block, const char *const *over
     TRY(config_parse(block, name, override, overrides, &out->config));
     const char *at = block + strlen(block) + 1;
     if (h->has_vocabulary) TRY(unpack_tokens(h->tokenizer, h->tokens, &at, &out->vocabulary));
-    if (h->has_target_vocabulary) TRY(unpack_tokens(h->target_tokenizer, h->target_tokens, &at, &out->target_vocabulary));
+    if (h->has_target_vocabulary)
+        TRY(unpack_tokens(h->target_tokenizer, h->target_tokens, &at, &out->target_vocabulary));
     if (h->columns) TRY(unpack_scaling(h, &at, &out->scaling));
     return OK;
 }
@@ -106,7 +117,8 @@ Status restore_open(Comm *comm, const char *path, const char *const *override, s
     if (root) header = describe(checkpoint_meta(out->file));
     comm_broadcast(comm, 0, &header, sizeof header);
     char *block = malloc(header.bytes);
-    TRY(comm_agree(comm, block ? OK : status_fail(ERR_USAGE, "memory: %zu bytes for the config are not there", header.bytes)));
+    TRY(comm_agree(
+        comm, block ? OK : status_fail(ERR_USAGE, "memory: %zu bytes for the config are not there", header.bytes)));
     if (root) {
         const CheckpointMeta *m = checkpoint_meta(out->file);
         size_t used = strlen(m->config) + 1;
@@ -127,7 +139,9 @@ Status restore_open(Comm *comm, const char *path, const char *const *override, s
 }
 
 DataKnown restore_known(const Restored *r) {
-    return (DataKnown){.vocabulary = r->vocabulary, .target_vocabulary = r->target_vocabulary, .scaling = r->scaling,
+    return (DataKnown){.vocabulary = r->vocabulary,
+                       .target_vocabulary = r->target_vocabulary,
+                       .scaling = r->scaling,
                        .classes = (size_t)r->classes};
 }
 

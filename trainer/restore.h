@@ -18,7 +18,8 @@ typedef struct Restored {
 } Restored;
 
 /* Collective. Release with restore_close in any case. */
-MUST_CHECK Status restore_open(Comm *comm, const char *path, const char *const *override, size_t overrides, Restored *out);
+MUST_CHECK Status restore_open(Comm *comm, const char *path, const char *const *override, size_t overrides,
+                               Restored *out);
 /* How data are read for the model. */
 DataKnown restore_known(const Restored *restored);
 void restore_close(Restored *restored);

@@ -26,8 +26,10 @@ static Status open_newest(const Config *config, CheckpointFile **file) {
     }
     free(steps);
     if (count > 0 && !*file)
-        return status_fail(ERR_CHECKPOINT, "%s/checkpoints: none of %zu checkpoints can be used (reasons above); start afresh with "
-                                           "another run.dir= or give one with --resume PATH", config->run.dir, count);
+        return status_fail(ERR_CHECKPOINT,
+                           "%s/checkpoints: none of %zu checkpoints can be used (reasons above); start afresh with "
+                           "another run.dir= or give one with --resume PATH",
+                           config->run.dir, count);
     return OK;
 }
 
@@ -37,7 +39,8 @@ static Status refuse_old_run(const Config *config) {
     TRY(checkpoint_list(config->run.dir, &steps, &count));
     free(steps);
     if (count == 0) return OK;
-    return status_fail(ERR_USAGE, "%s: --resume never, but it holds %zu checkpoints; choose another run.dir=, e.g. run.dir=%s-2",
+    return status_fail(ERR_USAGE,
+                       "%s: --resume never, but it holds %zu checkpoints; choose another run.dir=, e.g. run.dir=%s-2",
                        config->run.dir, count, config->run.dir);
 }
 
@@ -49,15 +52,17 @@ static Status refuse_newer(const Config *config, const char *path, uint64_t step
     uint64_t newest = count ? steps[0] : 0;
     free(steps);
     if (newest <= step) return OK;
-    return status_fail(ERR_USAGE, "%s: --resume %s is of step %llu, but the run directory holds step %llu; choose another run.dir=",
-                       config->run.dir, path, (unsigned long long)step, (unsigned long long)newest);
+    return status_fail(
+        ERR_USAGE, "%s: --resume %s is of step %llu, but the run directory holds step %llu; choose another run.dir=",
+        config->run.dir, path, (unsigned long long)step, (unsigned long long)newest);
 }
 
 static Status same_data(const CheckpointMeta *meta, const Data *data) {
     const DataInfo *info = data_info(data);
     if (memcmp(meta->data_digest, info->digest, sizeof info->digest) == 0) return OK;
-    return status_fail(ERR_USAGE, "resume: data.path: the data has changed since the checkpoint (digest %016llx%016llx, was "
-                                  "%016llx%016llx); use the same data or another run.dir=",
+    return status_fail(ERR_USAGE,
+                       "resume: data.path: the data has changed since the checkpoint (digest %016llx%016llx, was "
+                       "%016llx%016llx); use the same data or another run.dir=",
                        (unsigned long long)info->digest[0], (unsigned long long)info->digest[1],
                        (unsigned long long)meta->data_digest[0], (unsigned long long)meta->data_digest[1]);
 }
@@ -69,8 +74,10 @@ static Status same_config(const CheckpointMeta *meta, const Config *config) {
     char *note = NULL, *differences = config_differences(saved, config, &note);
     if (note) log_info("changed since the checkpoint (results may have other bits):\n%s", note);
     if (differences)
-        status = status_fail(ERR_USAGE, "resume: the config differs from the checkpoint's; set these back or choose another run.dir=:\n%s",
-                             differences);
+        status = status_fail(
+            ERR_USAGE,
+            "resume: the config differs from the checkpoint's; set these back or choose another run.dir=:\n%s",
+            differences);
     free(note);
     free(differences);
     config_destroy(&saved);
@@ -81,11 +88,13 @@ static Status same_config(const CheckpointMeta *meta, const Config *config) {
 static Status refuse_unusable(const Config *config) {
     char *path = NULL;
     struct stat facts;
-    if (asprintf(&path, "%s/checkpoints", config->run.dir) < 0) return status_fail(ERR_INTERNAL, "memory: no room for a path");
+    if (asprintf(&path, "%s/checkpoints", config->run.dir) < 0)
+        return status_fail(ERR_INTERNAL, "memory: no room for a path");
     int error = stat(path, &facts) != 0 ? errno : S_ISDIR(facts.st_mode) ? 0 : ENOTDIR;
     free(path);
     if (error == 0 || error == ENOENT) return OK;
-    return status_fail(ERR_WRITE, "run directory (%s/checkpoints): %s; choose another run.dir=", config->run.dir, strerror(error));
+    return status_fail(ERR_WRITE, "run directory (%s/checkpoints): %s; choose another run.dir=", config->run.dir,
+                       strerror(error));
 }
 
 static Status find_on_root(const Config *config, const Data *data, const char *mode, Resume *out) {
@@ -102,9 +111,12 @@ static Status find_on_root(const Config *config, const Data *data, const char *m
     out->found = true;
     out->step = meta->step;
     out->shards = meta->shards;
-    out->state = (RunState){.step = meta->step, .best_loss = meta->best_loss, .best_step = meta->best_step,
+    out->state = (RunState){.step = meta->step,
+                            .best_loss = meta->best_loss,
+                            .best_step = meta->best_step,
                             .since_best = meta->evaluations_since_best};
-    log_info("resuming from step %llu (%s)", (unsigned long long)meta->step, strcmp(mode, "auto") == 0 ? config->run.dir : mode);
+    log_info("resuming from step %llu (%s)", (unsigned long long)meta->step,
+             strcmp(mode, "auto") == 0 ? config->run.dir : mode);
     return OK;
 }
 

@@ -25,13 +25,13 @@ struct Saver {
     char **name;       /* [arrays] paths of the data sets */
     NamedArray *array; /* [arrays], pointing into the copy */
     size_t arrays;
-    float *copy;       /* parameters, then each slot's whole block */
+    float *copy; /* parameters, then each slot's whole block */
     size_t copy_bytes;
     CheckpointMeta job; /* of the write under way */
     bool best;
     pthread_t thread;
     bool running;
-    Status status;      /* of the last finished write */
+    Status status; /* of the last finished write */
     char message[4096];
 };
 
@@ -41,7 +41,8 @@ static size_t copy_floats(const Saver *s) {
 
 static Status add_array(Saver *s, const char *group, const Param *p, const float *data) {
     char *name = NULL;
-    if (asprintf(&name, "%s/%s", group, p->name) < 0) return status_fail(ERR_USAGE, "memory: no room for names; free some");
+    if (asprintf(&name, "%s/%s", group, p->name) < 0)
+        return status_fail(ERR_USAGE, "memory: no room for names; free some");
     s->name[s->arrays] = name;
     s->array[s->arrays++] = (NamedArray){.name = name, .rank = p->rank, .dim = {p->dim[0], p->dim[1]}, .data = data};
     return OK;
@@ -56,8 +57,11 @@ static Status list_arrays(Saver *s) {
     s->copy_bytes = copy_floats(s) * sizeof(float);
     s->copy = pages_alloc(s->copy_bytes ? s->copy_bytes : 1);
     if (!s->name || !s->array || !s->copy)
-        return status_fail(ERR_USAGE, "memory: %zu bytes for the copy that a checkpoint is written from are not there; use a smaller "
-                                      "model or a machine with more memory", s->copy_bytes);
+        return status_fail(
+            ERR_USAGE,
+            "memory: %zu bytes for the copy that a checkpoint is written from are not there; use a smaller "
+            "model or a machine with more memory",
+            s->copy_bytes);
     for (size_t i = 0; i < params; i++) {
         const Param *p = model_param(e->model, i);
         TRY(add_array(s, "model", p, s->copy + p->offset));
@@ -78,11 +82,17 @@ Status saver_create(Engine *engine, Optimizer *optimizer, const Data *data, cons
     const DataInfo *info = data_info(data);
     s->engine = engine;
     s->optimizer = optimizer;
-    s->meta = (CheckpointMeta){.seed = (uint64_t)engine->config->run.seed, .shards = engine->shards,
+    s->meta = (CheckpointMeta){.seed = (uint64_t)engine->config->run.seed,
+                               .shards = engine->shards,
                                .data_digest = {info->digest[0], info->digest[1]},
-                               .optimizer = optimizer_name(engine->config->optimizer.name), .config = config_text,
-                               .vocabulary_size = info->vocabulary, .features = info->features, .classes = info->classes,
-                               .vocabulary = data_vocabulary(data), .target_vocabulary = data_target_vocabulary(data), .scaling = data_scaling(data)};
+                               .optimizer = optimizer_name(engine->config->optimizer.name),
+                               .config = config_text,
+                               .vocabulary_size = info->vocabulary,
+                               .features = info->features,
+                               .classes = info->classes,
+                               .vocabulary = data_vocabulary(data),
+                               .target_vocabulary = data_target_vocabulary(data),
+                               .scaling = data_scaling(data)};
     snprintf(s->meta.program_version, sizeof s->meta.program_version, "%s", LOCKSTEP_VERSION);
     Status status = comm_rank(engine->comm) == 0 ? list_arrays(s) : OK;
     if (status != OK) {

@@ -11,7 +11,7 @@
 /* What a run knows of itself beside its parameters. */
 typedef struct RunState {
     uint64_t step, epoch; /* epochs that are complete */
-    double best_loss; /* best validation loss so far, NAN: none */
+    double best_loss;     /* best validation loss so far, NAN: none */
     uint64_t best_step, since_best;
 } RunState;
 
@@ -19,7 +19,8 @@ typedef struct Saver Saver;
 
 /* `config_text` is stored in every checkpoint and must outlive the saver. The caller's: saver_destroy
  * (which waits for the writer). Local. */
-MUST_CHECK Status saver_create(Engine *engine, Optimizer *optimizer, const Data *data, const char *config_text, Saver **out);
+MUST_CHECK Status saver_create(Engine *engine, Optimizer *optimizer, const Data *data, const char *config_text,
+                               Saver **out);
 void saver_destroy(Saver **saver);
 
 /* Takes a copy of the state and writes it, in the background if checkpoint.async. A write that fails is

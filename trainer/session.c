@@ -17,7 +17,8 @@ static uint64_t total_steps(const Config *config, size_t batches) {
     if (config->train.steps != KEY_NULL_SIZE) total = config->train.steps;
     if (config->train.epochs != KEY_NULL_SIZE) {
         uint64_t by_epochs = 0;
-        if (__builtin_mul_overflow((uint64_t)config->train.epochs, (uint64_t)batches, &by_epochs)) by_epochs = UINT64_MAX;
+        if (__builtin_mul_overflow((uint64_t)config->train.epochs, (uint64_t)batches, &by_epochs))
+            by_epochs = UINT64_MAX;
         if (by_epochs < total) total = by_epochs;
     }
     return total;
@@ -25,14 +26,28 @@ static uint64_t total_steps(const Config *config, size_t batches) {
 
 DataConfig session_data_config(const Config *config, const DataKnown *known) {
     const DataSection *d = &config->data;
-    return (DataConfig){
-        .kind = (DataKind)d->kind, .path = d->path.item, .paths = d->path.count, .tokenizer = (TokenizerKind)d->tokenizer,
-        .seq_len = d->seq_len, .validation = d->validation_path ? 0 : d->validation, .validation_path = d->validation_path,
-        .vocabulary = known->vocabulary, .target_vocabulary = known->target_vocabulary, .num_classes = known->classes,
-        .series = {.feature = d->features.item, .features = d->features.count, .target = d->targets.item, .targets = d->targets.count,
-                   .lookback = d->lookback, .horizon = d->horizon, .stride = d->stride, .time = d->time,
-                   .scaling = (ScalingKind)d->scaling, .classes = config->loss.kind == 0, .scaled = known->scaling},
-        .synthetic = {.task = d->task, .sequences = d->sequences, .seed = (uint64_t)d->seed}};
+    return (DataConfig){.kind = (DataKind)d->kind,
+                        .path = d->path.item,
+                        .paths = d->path.count,
+                        .tokenizer = (TokenizerKind)d->tokenizer,
+                        .seq_len = d->seq_len,
+                        .validation = d->validation_path ? 0 : d->validation,
+                        .validation_path = d->validation_path,
+                        .vocabulary = known->vocabulary,
+                        .target_vocabulary = known->target_vocabulary,
+                        .num_classes = known->classes,
+                        .series = {.feature = d->features.item,
+                                   .features = d->features.count,
+                                   .target = d->targets.item,
+                                   .targets = d->targets.count,
+                                   .lookback = d->lookback,
+                                   .horizon = d->horizon,
+                                   .stride = d->stride,
+                                   .time = d->time,
+                                   .scaling = (ScalingKind)d->scaling,
+                                   .classes = config->loss.kind == 0,
+                                   .scaled = known->scaling},
+                        .synthetic = {.task = d->task, .sequences = d->sequences, .seed = (uint64_t)d->seed}};
 }
 
 Status session_open_data(const Config *config, const DataKnown *known, Data **out) {
@@ -53,8 +68,11 @@ static Status same_everywhere(Comm *comm, const char *config_text) {
     while (other < comm_size(comm) && all[other] == all[0]) other++;
     free(all);
     if (other == comm_size(comm)) return OK;
-    return status_fail(ERR_USAGE, "ranks 0 and %zu differ in program, kernels or config; start the same program with the same files on all "
-                                  "nodes (LOCKSTEP_ISA=avx2 makes kernels equal on unlike machines)", other);
+    return status_fail(
+        ERR_USAGE,
+        "ranks 0 and %zu differ in program, kernels or config; start the same program with the same files on all "
+        "nodes (LOCKSTEP_ISA=avx2 makes kernels equal on unlike machines)",
+        other);
 }
 
 Status session_open(Comm *comm, const Config *config, Session *out) {
@@ -78,7 +96,11 @@ static Status make_steps(Session *s) {
 
 Status session_build(Session *s, size_t shards) {
     const DataInfo *info = data_info(s->data);
-    EngineUse use = {.info = info, .shards = shards, .batch_size = s->config->train.batch_size, .max_length = info->longest, .trains = true};
+    EngineUse use = {.info = info,
+                     .shards = shards,
+                     .batch_size = s->config->train.batch_size,
+                     .max_length = info->longest,
+                     .trains = true};
     TRY(engine_create(s->comm, s->config, &use, &s->engine));
     return comm_agree(s->comm, make_steps(s));
 }

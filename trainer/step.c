@@ -42,14 +42,18 @@ Status stepper_create(Engine *engine, Optimizer *optimizer, Loader *loader, uint
     Stepper *s = calloc(1, sizeof *s);
     if (!s) return status_fail(ERR_USAGE, "memory: no room for the stepper; free some");
     size_t ranks = comm_size(engine->comm), most = engine->shards / ranks + 1;
-    *s = (Stepper){.engine = engine, .optimizer = optimizer, .loader = loader, .total = total,
+    *s = (Stepper){.engine = engine,
+                   .optimizer = optimizer,
+                   .loader = loader,
+                   .total = total,
                    .word_bytes = sizeof(Word) + most * sizeof(ShardResult)};
     s->mine = calloc(1, s->word_bytes);
     s->words = calloc(ranks, s->word_bytes);
     s->shards = calloc(engine->shards, sizeof *s->shards);
-    Status status = s->mine && s->words && s->shards
-                        ? groups_create(engine, loader, &s->groups)
-                        : status_fail(ERR_USAGE, "memory: no room for the status words of %zu shards; use fewer", engine->shards);
+    Status status =
+        s->mine && s->words && s->shards
+            ? groups_create(engine, loader, &s->groups)
+            : status_fail(ERR_USAGE, "memory: no room for the status words of %zu shards; use fewer", engine->shards);
     if (status != OK) {
         stepper_destroy(&s);
         return status;
@@ -95,17 +99,21 @@ static ShardResult gather(Stepper *s, StepResult *r) {
 }
 
 /* printf shows the sign that a NaN happens to have. */
-static double without_sign(double x) { return isnan(x) ? NAN : x; }
+static double without_sign(double x) {
+    return isnan(x) ? NAN : x;
+}
 
 static Status not_finite(const StepResult *r, uint64_t step, bool gradient) {
-    return status_fail(ERR_DIVERGED, "training diverged (step %llu): the %s is not finite (loss %g); lower optimizer.lr, set "
-                                     "train.clip_norm, or go on from an older checkpoint; the parameters are those before the step",
+    return status_fail(ERR_DIVERGED,
+                       "training diverged (step %llu): the %s is not finite (loss %g); lower optimizer.lr, set "
+                       "train.clip_norm, or go on from an older checkpoint; the parameters are those before the step",
                        (unsigned long long)step, gradient ? "gradient" : "loss", r->loss);
 }
 
 /* The one decision of a step, from figures that are the same on all ranks: *scale is what gradients
  * are multiplied with, 0 for a step without update. */
-static Status decide(const Stepper *s, uint64_t step, const ReduceSum *sum, const ShardResult *total, StepResult *r, double *scale) {
+static Status decide(const Stepper *s, uint64_t step, const ReduceSum *sum, const ShardResult *total, StepResult *r,
+                     double *scale) {
     const Config *c = s->engine->config;
     bool mean = c->loss.reduction == REDUCTION_MEAN;
     r->targets = total->targets;
@@ -123,23 +131,27 @@ static Status decide(const Stepper *s, uint64_t step, const ReduceSum *sum, cons
     bool loss_finite = isfinite(r->loss) != 0, finite = sum->finite && isfinite(r->grad_norm);
     if (!loss_finite || !finite) {
         if (c->train.on_nonfinite == NONFINITE_STOP) return not_finite(r, step, loss_finite);
-        log_warn("step %llu: %s not finite; skipped (train.on_nonfinite: skip)", (unsigned long long)step, loss_finite ? "gradient" : "loss");
+        log_warn("step %llu: %s not finite; skipped (train.on_nonfinite: skip)", (unsigned long long)step,
+                 loss_finite ? "gradient" : "loss");
         r->skipped = true;
         return OK;
     }
     *scale = unit;
-    if (!isnan(c->train.clip_norm) && r->grad_norm > c->train.clip_norm) *scale *= c->train.clip_norm / (r->grad_norm + 1e-6);
+    if (!isnan(c->train.clip_norm) && r->grad_norm > c->train.clip_norm)
+        *scale *= c->train.clip_norm / (r->grad_norm + 1e-6);
     return OK;
 }
 
 Status stepper_take(Stepper *s, uint64_t step, unsigned ask, StepResult *r) {
     Engine *e = s->engine;
     size_t batches = loader_batches(s->loader);
-    *r = (StepResult){.lr = schedule_lr(&e->config->schedule, e->config->optimizer.lr, step, s->total), .grad_norm = NAN};
+    *r = (StepResult){.lr = schedule_lr(&e->config->schedule, e->config->optimizer.lr, step, s->total),
+                      .grad_norm = NAN};
     double since = clock_seconds();
     comm_phase(e->comm, "forward and backward", step);
     s->mine->asked = ask;
-    s->mine->rows = groups_train(s->groups, (step - 1) / batches, (size_t)((step - 1) % batches), step, flag_ready, s, s->mine->shard);
+    s->mine->rows = groups_train(s->groups, (step - 1) / batches, (size_t)((step - 1) % batches), step, flag_ready, s,
+                                 s->mine->shard);
     s->seconds[PHASE_DATA] += groups_data_seconds(s->groups);
     lap(s, PHASE_COMPUTE, &since);
     s->seconds[PHASE_COMPUTE] -= groups_data_seconds(s->groups);

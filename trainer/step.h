@@ -18,12 +18,12 @@ typedef enum Phase { PHASE_DATA, PHASE_COMPUTE, PHASE_REDUCE, PHASE_OPTIMIZER, P
 typedef struct Stepper Stepper;
 
 typedef struct StepResult {
-    double loss;      /* what was minimised: mean or sum over the global batch's targets */
-    double accuracy;  /* NAN where not defined */
+    double loss;     /* what was minimised: mean or sum over the global batch's targets */
+    double accuracy; /* NAN where not defined */
     double lr, grad_norm;
     double targets, rows; /* of the global batch */
-    unsigned asked;   /* ASK_... of any rank */
-    bool skipped;     /* no targets, or non-finite under on_nonfinite: skip; parameters unchanged */
+    unsigned asked;       /* ASK_... of any rank */
+    bool skipped;         /* no targets, or non-finite under on_nonfinite: skip; parameters unchanged */
 } StepResult;
 
 /* `total` steps is what the schedule is laid out for. The caller's: stepper_destroy. Local. */

@@ -24,9 +24,13 @@ void stop_install(void) {
 
 const char *stop_requested(void) {
     switch (received) {
-    case 0: return NULL;
-    case SIGUSR1: return "SIGUSR1";
-    case SIGTERM: return "SIGTERM";
-    default: return "SIGINT";
+    case 0:
+        return NULL;
+    case SIGUSR1:
+        return "SIGUSR1";
+    case SIGTERM:
+        return "SIGTERM";
+    default:
+        return "SIGINT";
     }
 }

@@ -19,9 +19,11 @@ char *bytes_text(size_t bytes, char *out, size_t room) {
 }
 
 void summary_ranks(const Engine *e) {
-    size_t ranks = comm_size(e->comm), nodes = comm_nodes(e->comm), threads = comm_threads(e->comm), batch = e->config->train.batch_size;
-    log_info("%zu rank%s on %zu node%s, %zu thread%s each (%s kernels); batch %zu in %zu shard%s", ranks, ranks > 1 ? "s" : "", nodes,
-             nodes > 1 ? "s" : "", threads, threads > 1 ? "s" : "", ops_isa(), batch, e->shards, e->shards > 1 ? "s" : "");
+    size_t ranks = comm_size(e->comm), nodes = comm_nodes(e->comm), threads = comm_threads(e->comm),
+           batch = e->config->train.batch_size;
+    log_info("%zu rank%s on %zu node%s, %zu thread%s each (%s kernels); batch %zu in %zu shard%s", ranks,
+             ranks > 1 ? "s" : "", nodes, nodes > 1 ? "s" : "", threads, threads > 1 ? "s" : "", ops_isa(), batch,
+             e->shards, e->shards > 1 ? "s" : "");
 }
 
 void summary_data(const Config *config, const Data *data) {
@@ -30,9 +32,10 @@ void summary_data(const Config *config, const Data *data) {
     char input[64], target[64];
     if (info->ids) snprintf(input, sizeof input, "vocabulary %zu", info->vocabulary);
     else snprintf(input, sizeof input, "%zu features", info->features);
-    snprintf(target, sizeof target, "%zu %s per %s", info->classes, info->target == TARGET_VALUES ? "values" : "classes",
-             info->target_per_step ? "step" : "sequence");
-    log_info("data %s: %zu training and %zu validation sequences of %s%zu steps, %s, %s", config->data.path.count ? config->data.path.item[0] : "made in memory", train, validation,
+    snprintf(target, sizeof target, "%zu %s per %s", info->classes,
+             info->target == TARGET_VALUES ? "values" : "classes", info->target_per_step ? "step" : "sequence");
+    log_info("data %s: %zu training and %zu validation sequences of %s%zu steps, %s, %s",
+             config->data.path.count ? config->data.path.item[0] : "made in memory", train, validation,
              info->ragged ? "up to " : "", info->longest, input, target);
     if (!isnan(info->unigram_entropy)) log_info("unigram entropy %.4f nats per token", info->unigram_entropy);
 }
@@ -51,14 +54,15 @@ void summary_model(const Engine *e, size_t optimizer_slots) {
         output_text(layer, shape, sizeof shape);
         size_t count = model_layer_parameters(e->model, i);
         all += count;
-        log_info("  %-20s %-14s %-16s %12zu%s", layer->name, layer->type->kind, shape, count, layer->frozen ? "  frozen" : "");
+        log_info("  %-20s %-14s %-16s %12zu%s", layer->name, layer->type->kind, shape, count,
+                 layer->frozen ? "  frozen" : "");
         const char *advice = layer->type->advice ? layer->type->advice(layer) : NULL;
         if (advice) log_warn("model: %s: %s", layer->name, advice);
     }
     const ModelMemory *m = &e->memory;
     char total[32], weights[32], activations[32];
-    log_info("  %zu parameters; memory per rank %s (parameters and packed weights %s once per node, activations %s)", all,
-             bytes_text(engine_rank_bytes(e, optimizer_slots), total, sizeof total),
+    log_info("  %zu parameters; memory per rank %s (parameters and packed weights %s once per node, activations %s)",
+             all, bytes_text(engine_rank_bytes(e, optimizer_slots), total, sizeof total),
              bytes_text((m->parameters + m->packed) * sizeof(float), weights, sizeof weights),
              bytes_text(m->activations + m->saved + m->tmp, activations, sizeof activations));
 }

@@ -25,13 +25,15 @@ typedef struct Run {
     Metrics *metrics; /* rank 0 alone */
     RunState state;
     double started;
-    uint64_t evaluated; /* last step that was */
-    Status failure;     /* of this rank alone, told to the others with the next status word */
+    uint64_t evaluated;             /* last step that was */
+    Status failure;                 /* of this rank alone, told to the others with the next status word */
     double row_started, row_tokens; /* since the last log row */
     Progress progress;
 } Run;
 
-static bool is_root(const Run *run) { return comm_rank(run->session.comm) == 0; }
+static bool is_root(const Run *run) {
+    return comm_rank(run->session.comm) == 0;
+}
 
 /* ---- before the first step -------------------------------------------------------------------------- */
 
@@ -56,7 +58,9 @@ static Status prepare(Run *run, const TrainOptions *options) {
     summary_data(c, session->data);
     Resume resume;
     TRY(resume_find(session->comm, c, session->data, options->dry_run ? RESUME_NOT : options->resume, &resume));
-    size_t shards = c->train.shards != KEY_NULL_SIZE ? c->train.shards : resume.found ? (size_t)resume.shards : comm_size(session->comm);
+    size_t shards = c->train.shards != KEY_NULL_SIZE ? c->train.shards
+                    : resume.found                   ? (size_t)resume.shards
+                                                     : comm_size(session->comm);
     run->state = resume.state;
     Status status = session_build(session, shards);
     if (status == OK) {
@@ -74,24 +78,36 @@ static Status prepare(Run *run, const TrainOptions *options) {
 
 /* ---- the loop ----------------------------------------------------------------------------------------- */
 
-static double epoch_of(const Run *run, uint64_t step) { return (double)step / (double)loader_batches(run->session.loader); }
+static double epoch_of(const Run *run, uint64_t step) {
+    return (double)step / (double)loader_batches(run->session.loader);
+}
 
 static void append(Run *run, const MetricsRow *row) {
     if (run->metrics && run->failure == OK) run->failure = metrics_append(run->metrics, row);
 }
 
 static void log_row(Run *run, const StepResult *r) {
-    double now = clock_seconds(), rate = run->row_tokens / fmax(now - run->row_started, 1e-9), epoch = epoch_of(run, run->state.step);
+    double now = clock_seconds(), rate = run->row_tokens / fmax(now - run->row_started, 1e-9),
+           epoch = epoch_of(run, run->state.step);
     run->row_started = now;
     run->row_tokens = 0;
     progress_row(&run->progress, run->state.step, epoch, r, rate);
     if (is_root(run)) predictions_print(run->session.engine, run->session.data, run->config->log.predictions);
-    MetricsRow row = {.step = run->state.step, .epoch = epoch, .split = "train", .loss = r->loss, .accuracy = r->accuracy, .lr = r->lr,
-                      .grad_norm = r->grad_norm, .tokens_per_s = rate, .seconds = now - run->started};
+    MetricsRow row = {.step = run->state.step,
+                      .epoch = epoch,
+                      .split = "train",
+                      .loss = r->loss,
+                      .accuracy = r->accuracy,
+                      .lr = r->lr,
+                      .grad_norm = r->grad_norm,
+                      .tokens_per_s = rate,
+                      .seconds = now - run->started};
     append(run, &row);
 }
 
-static bool has_validation(const Run *run) { return data_sequences(run->session.data, SPLIT_VALIDATION) > 0; }
+static bool has_validation(const Run *run) {
+    return data_sequences(run->session.data, SPLIT_VALIDATION) > 0;
+}
 
 /* Sets *best when this is the best evaluation so far. */
 static Status evaluate(Run *run, bool *best) {
@@ -114,9 +130,17 @@ static Status evaluate(Run *run, bool *best) {
     char score[64];
     if (isnan(s.accuracy)) snprintf(score, sizeof score, "rmse %.4f", s.rmse);
     else snprintf(score, sizeof score, "accuracy %.4f", s.accuracy);
-    log_info("step %llu: validation loss %.4f, %s%s", (unsigned long long)run->state.step, s.loss, score, *best ? " (best so far)" : "");
-    MetricsRow row = {.step = run->state.step, .epoch = epoch_of(run, run->state.step), .split = "validation", .loss = s.loss,
-                      .accuracy = s.accuracy, .lr = NAN, .grad_norm = NAN, .tokens_per_s = NAN, .seconds = now - run->started};
+    log_info("step %llu: validation loss %.4f, %s%s", (unsigned long long)run->state.step, s.loss, score,
+             *best ? " (best so far)" : "");
+    MetricsRow row = {.step = run->state.step,
+                      .epoch = epoch_of(run, run->state.step),
+                      .split = "validation",
+                      .loss = s.loss,
+                      .accuracy = s.accuracy,
+                      .lr = NAN,
+                      .grad_norm = NAN,
+                      .tokens_per_s = NAN,
+                      .seconds = now - run->started};
     append(run, &row);
     return OK;
 }
@@ -173,19 +197,22 @@ static Status loop(Run *run) {
     if (asked && run->state.step < run->session.total) {
         const char *name = stop_requested();
         log_info("stopped at step %llu by %s; the same command goes on from here", (unsigned long long)run->state.step,
-                 asked & ASK_TIME ? "train.max_time" : name ? name : "a signal on another rank");
+                 asked & ASK_TIME ? "train.max_time"
+                 : name           ? name
+                                  : "a signal on another rank");
         return STOPPED;
     }
     return OK;
 }
 
 static void say_end(const Run *run) {
-    if (stopped_early(run)) log_info("early stop: no better validation loss for %zu evaluations", run->config->eval.early_stop);
+    if (stopped_early(run))
+        log_info("early stop: no better validation loss for %zu evaluations", run->config->eval.early_stop);
     if (!isnan(run->state.best_loss))
         log_info("best validation loss %.4f at step %llu: %s/checkpoints/best.h5", run->state.best_loss,
                  (unsigned long long)run->state.best_step, run->config->run.dir);
-    log_info("finished at step %llu in %.1f s: %s/checkpoints/last.h5", (unsigned long long)run->state.step, clock_seconds() - run->started,
-             run->config->run.dir);
+    log_info("finished at step %llu in %.1f s: %s/checkpoints/last.h5", (unsigned long long)run->state.step,
+             clock_seconds() - run->started, run->config->run.dir);
 }
 
 /* ---- --dry-run ------------------------------------------------------------------------------------------ */
@@ -201,8 +228,9 @@ static Status dry_run(Run *run) {
         log_info("step %llu: loss %.4f, %.1f ms", (unsigned long long)step, r.loss, taken * 1e3);
     }
     char memory[32];
-    log_info("dry run: %llu steps of about %.1f ms would take %.0f s; memory per rank %s; nothing was written", (unsigned long long)run->session.total,
-             best * 1e3, best * (double)run->session.total, bytes_text(engine_rank_bytes(run->session.engine, run->session.optimizer->slots), memory, sizeof memory));
+    log_info("dry run: %llu steps of about %.1f ms would take %.0f s; memory per rank %s; nothing was written",
+             (unsigned long long)run->session.total, best * 1e3, best * (double)run->session.total,
+             bytes_text(engine_rank_bytes(run->session.engine, run->session.optimizer->slots), memory, sizeof memory));
     return OK;
 }
 
@@ -213,7 +241,8 @@ static Status go(Run *run, const TrainOptions *options) {
     run->row_started = clock_seconds();
     if (options->dry_run) return dry_run(run);
     if (run->state.step >= total || stopped_early(run)) {
-        log_info("nothing to do: the run finished at step %llu; raise train.steps to go on", (unsigned long long)run->state.step);
+        log_info("nothing to do: the run finished at step %llu; raise train.steps to go on",
+                 (unsigned long long)run->state.step);
         return OK;
     }
     TRY(loop(run));

@@ -18,8 +18,12 @@
 
 enum { PANEL = 16, KBLOCK = 256 };
 
-static inline size_t panel_count(size_t n) { return (n + PANEL - 1) / PANEL; }
-static inline size_t panel_round(size_t n) { return panel_count(n) * PANEL; }
+static inline size_t panel_count(size_t n) {
+    return (n + PANEL - 1) / PANEL;
+}
+static inline size_t panel_round(size_t n) {
+    return panel_count(n) * PANEL;
+}
 
 /* Order of a dimension that holds `gates` gates of `units` units each. In memory of PyTorch's order
  * gate g of unit u is row g * units + u; interleaved, 16 units of gate 0 are followed by the same 16
@@ -29,9 +33,13 @@ typedef struct Interleave {
     size_t gates, units;
 } Interleave;
 
-static inline Interleave in_order(size_t n) { return (Interleave){1, n}; }
+static inline Interleave in_order(size_t n) {
+    return (Interleave){1, n};
+}
 /* Length of the dimension in interleaved order, padding included. */
-static inline size_t interleaved(Interleave i) { return i.gates * panel_round(i.units); }
+static inline size_t interleaved(Interleave i) {
+    return i.gates * panel_round(i.units);
+}
 /* Panel p of 16 interleaved entries: the first row in PyTorch's order and how many are real. */
 static inline size_t interleave_panel(Interleave i, size_t p, size_t *count) {
     size_t unit = p / i.gates * PANEL, gate = p % i.gates;
@@ -40,7 +48,9 @@ static inline size_t interleave_panel(Interleave i, size_t p, size_t *count) {
 }
 
 /* Reals a packed k x n operand takes. */
-static inline size_t packed_count(size_t k, size_t n) { return k * panel_round(n); }
+static inline size_t packed_count(size_t k, size_t n) {
+    return k * panel_round(n);
+}
 
 /* Packs panels [first, end) of the k x n operand into dst (the whole operand's memory).
  * pack_transposed: w is [gates * units, k] (n = interleaved(gates) when gates.gates > 1, else units).

@@ -39,26 +39,32 @@ typedef struct DropoutKey {
     uint64_t layer; /* Layer.key */
     uint32_t site;  /* place within the layer */
 } DropoutKey;
-void op_dropout(DropoutKey key, real p, size_t sequences, const size_t *offset, const uint64_t *position, size_t features, const real *x, size_t ldx, real *y, size_t ldy);
+void op_dropout(DropoutKey key, real p, size_t sequences, const size_t *offset, const uint64_t *position,
+                size_t features, const real *x, size_t ldx, real *y, size_t ldy);
 
 /* Rows of layer normalisation (Ba et al. 2016): y = (x - mean) * rstd * weight + bias; weight and bias may
  * be NULL. Keeps mean and rstd [rows]. Threaded over rows. */
-void op_layer_norm(size_t rows, size_t features, real eps, const real *x, const real *weight, const real *bias, real *y, real *mean, real *rstd);
-void op_layer_norm_backward(size_t rows, size_t features, const real *x, const real *weight, const real *mean, const real *rstd, const real *dy, real *dx);
+void op_layer_norm(size_t rows, size_t features, real eps, const real *x, const real *weight, const real *bias, real *y,
+                   real *mean, real *rstd);
+void op_layer_norm_backward(size_t rows, size_t features, const real *x, const real *weight, const real *mean,
+                            const real *rstd, const real *dy, real *dx);
 /* dweight[f] = sum over rows of dy * (x - mean) * rstd, dbias[f] = sum of dy, written, in blocks of 256
  * rows in order. Threaded over features. Either may be NULL. */
-void op_layer_norm_gradients(size_t rows, size_t features, const real *x, const real *mean, const real *rstd, const real *dy, real *dweight, real *dbias);
+void op_layer_norm_gradients(size_t rows, size_t features, const real *x, const real *mean, const real *rstd,
+                             const real *dy, real *dweight, real *dbias);
 
 /* Cross entropy with label smoothing over rows of logits [rows, classes]: loss[r] (0 where ignored),
  * correct[r] = 1 if the first largest logit is the target, and, if gradient, logits become d loss / d
  * logits. A target of `ignore` (INT64_MIN: none) counts nothing. Threaded over rows. */
-void op_cross_entropy(size_t rows, size_t classes, real *logits, const int32_t *target, int64_t ignore, real smoothing, bool gradient, double *loss, uint8_t *correct);
+void op_cross_entropy(size_t rows, size_t classes, real *logits, const int32_t *target, int64_t ignore, real smoothing,
+                      bool gradient, double *loss, uint8_t *correct);
 
 /* Softmax of rows in place. Threaded. */
 void op_softmax(size_t rows, size_t features, real *x);
 
 /* Gradient of an embedding over ids [rows]: g [vocabulary, features] = sum over rows r with id v of
  * dy[r], each sum in row order; all of g is written. `order` is scratch of rows + vocabulary + 1. */
-void op_embedding_gradient(size_t rows, const int32_t *ids, size_t vocabulary, size_t features, const real *dy, size_t lddy, size_t *order, real *g);
+void op_embedding_gradient(size_t rows, const int32_t *ids, size_t vocabulary, size_t features, const real *dy,
+                           size_t lddy, size_t *order, real *g);
 
 #endif

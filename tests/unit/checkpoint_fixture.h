@@ -83,7 +83,8 @@ static UNUSED size_t count_entries(const char *path, const char *part) {
     DIR *stream = opendir(path);
     assert_non_null(stream);
     for (struct dirent *entry; (entry = readdir(stream)) != NULL;)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) count += strstr(entry->d_name, part) != NULL;
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            count += strstr(entry->d_name, part) != NULL;
     closedir(stream);
     return count;
 }

@@ -21,7 +21,10 @@
 #include "io/data.h"
 
 #define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
-#define DIMS(...) (int)(sizeof((const hsize_t[]){__VA_ARGS__}) / sizeof(hsize_t)), (const hsize_t[]){__VA_ARGS__}
+#define DIMS(...)                                                                                                      \
+    (int)(sizeof((const hsize_t[]){__VA_ARGS__}) / sizeof(hsize_t)), (const hsize_t[]) {                               \
+        __VA_ARGS__                                                                                                    \
+    }
 
 /* Makes a directory under TMPDIR or /tmp and goes there: tests name files without it. */
 static inline int enter_directory(void **state) {
@@ -59,7 +62,8 @@ static inline hid_t h5_new(const char *path) {
 }
 
 /* `stored` is the type in the file, `memory` that of the values. */
-static inline void h5_set(hid_t file, const char *name, hid_t stored, hid_t memory, int rank, const hsize_t *dim, const void *value) {
+static inline void h5_set(hid_t file, const char *name, hid_t stored, hid_t memory, int rank, const hsize_t *dim,
+                          const void *value) {
     hid_t space = H5Screate_simple(rank, dim, NULL);
     hid_t set = H5Dcreate2(file, name, stored, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     assert_true(set >= 0);
@@ -78,7 +82,8 @@ static inline void h5_reals(hid_t file, const char *name, int rank, const hsize_
 
 static inline void h5_attribute(hid_t file, const char *object, const char *name, int value) {
     hid_t space = H5Screate(H5S_SCALAR);
-    hid_t attribute = H5Acreate_by_name(file, object, name, H5T_STD_I32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t attribute =
+        H5Acreate_by_name(file, object, name, H5T_STD_I32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     assert_true(attribute >= 0);
     assert_true(H5Awrite(attribute, H5T_NATIVE_INT, &value) >= 0);
     H5Aclose(attribute);
@@ -98,7 +103,8 @@ static inline Data *open_data(DataConfig config) {
 static inline void open_fails(DataConfig config, Status code, const char *const *part) {
     Data *data = NULL;
     Status status = data_open(&config, &data);
-    if (status != code) fail_msg("data_open gave %d (%s), not %d", (int)status, status == OK ? "" : status_message(), (int)code);
+    if (status != code)
+        fail_msg("data_open gave %d (%s), not %d", (int)status, status == OK ? "" : status_message(), (int)code);
     assert_null(data);
     for (; *part; part++) {
         if (!strstr(status_message(), *part)) fail_msg("'%s' does not say '%s'", status_message(), *part);

@@ -158,9 +158,9 @@ static void reading_another_shape_names_both(void **state) {
 
 static void names_are_checked(void **state) {
     (void)state;
-    static const char *const bad[] = {"model",         "model/",         "model/a/b",  "optimizer/x", "optimizer/x/",  "config/x",
-                                      "model/..",      "model/.",        "/model/a",   "optimizer/./x", "optimizer//x", "model/a\nb",
-                                      "optimizer/../x"};
+    static const char *const bad[] = {"model",        "model/",     "model/a/b",     "optimizer/x", "optimizer/x/",
+                                      "config/x",     "model/..",   "model/.",       "/model/a",    "optimizer/./x",
+                                      "optimizer//x", "model/a\nb", "optimizer/../x"};
     float x = 0;
     CheckpointMeta meta = {.step = 1};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -197,7 +197,8 @@ static const char PYTHON[] =
     "assert v.attrs['tokenizer'] == 'byte' and v.dtype == 'uint8' and (v[()] == numpy.arange(256)).all()\n"
     "assert set(f['model']) == {'rnn.weight_ih_l0', 'fc.bias', 'scale', 'conv', 'Z'}\n"
     "assert set(f['optimizer/exp_avg']) == {'rnn.weight_ih_l0', 'fc.bias'} == set(f['optimizer']['exp_avg_sq'])\n"
-    "for name, base, shape in [('model/rnn.weight_ih_l0', 0, (8, 4)), ('model/conv', 300, (2, 3, 4, 5)), ('model/scale', 200, ())]:\n"
+    "for name, base, shape in [('model/rnn.weight_ih_l0', 0, (8, 4)), ('model/conv', 300, (2, 3, 4, 5)), "
+    "('model/scale', 200, ())]:\n"
     "    x = f[name][()]\n"
     "    assert x.dtype == numpy.float32 and x.shape == shape, (name, x.dtype, x.shape)\n"
     "    y = numpy.sin(10.0 + base + numpy.arange(max(1, x.size))).astype('float32').reshape(shape)\n"
@@ -216,7 +217,8 @@ static void other_programs_read_it(void **state) {
     spill(in_directory("read.py"), PYTHON, sizeof PYTHON - 1);
     for (size_t most = 0; most <= 1; most++) {
         CheckpointMeta meta = small_meta(10);
-        assert_int_equal(checkpoint_write_within(in_directory("a.h5"), &meta, small_array, SMALL_ARRAYS, most ? SIZE_MAX : 0), OK);
+        assert_int_equal(
+            checkpoint_write_within(in_directory("a.h5"), &meta, small_array, SMALL_ARRAYS, most ? SIZE_MAX : 0), OK);
         if (run("python3 -c 'import h5py' 2>/dev/null") == 0) {
             any = true;
             snprintf(command, sizeof command, "python3 %s %s", in_directory("read.py"), in_directory("a.h5"));
@@ -224,7 +226,8 @@ static void other_programs_read_it(void **state) {
         }
         if (run("command -v h5dump h5ls >/dev/null") == 0) {
             any = true;
-            snprintf(command, sizeof command, "h5dump %s | grep -q 'fc.bias' && h5ls -r %s | grep -q '/optimizer/exp_avg_sq/fc.bias'",
+            snprintf(command, sizeof command,
+                     "h5dump %s | grep -q 'fc.bias' && h5ls -r %s | grep -q '/optimizer/exp_avg_sq/fc.bias'",
                      in_directory("a.h5"), in_directory("a.h5"));
             assert_int_equal(run(command), 0);
         }
@@ -244,7 +247,8 @@ static void user_block_is_readable(void **state) {
     for (size_t i = 0; i < 512; i++) assert_true(text[i] == '\n' || (text[i] >= ' ' && text[i] <= '~'));
     assert_memory_equal(text + 512, "\x89HDF\r\n\x1a\n", 8);
     XXH128_hash_t hash = XXH3_128bits(text + 512, bytes - 512);
-    snprintf(expected, sizeof expected, "%016llx%016llx\n", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
+    snprintf(expected, sizeof expected, "%016llx%016llx\n", (unsigned long long)hash.high64,
+             (unsigned long long)hash.low64);
     assert_non_null(memmem(text, 512, expected, 33));
     free(text);
 }

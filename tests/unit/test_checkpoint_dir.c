@@ -53,8 +53,18 @@ static void names_and_order(void **state) {
     free(path);
 
     static const char *const name[] = {
-        "step-000000002.h5", "step-000000010.h5", "step-12345678901.h5", "step-00000003.h5",    "step-0000000003.h5", "step-000000003.h5x",
-        "step-000000003",    "xstep-000000003.h5", "step--00000003.h5",  "step-99999999999999999999999.h5", ".step-000000003.h5.tmp.h.1", "best.h5",
+        "step-000000002.h5",
+        "step-000000010.h5",
+        "step-12345678901.h5",
+        "step-00000003.h5",
+        "step-0000000003.h5",
+        "step-000000003.h5x",
+        "step-000000003",
+        "xstep-000000003.h5",
+        "step--00000003.h5",
+        "step-99999999999999999999999.h5",
+        ".step-000000003.h5.tmp.h.1",
+        "best.h5",
     };
     assert_int_equal(directory_make(in_directory("checkpoints")), OK);
     for (size_t i = 0; i < sizeof name / sizeof *name; i++) touch(in_checkpoints(name[i]));
@@ -180,7 +190,8 @@ static void expect_limited_write_fails(size_t most, rlim_t limit) {
         CheckpointMeta meta = small_meta(11);
         if (checkpoint_write_within(path, &meta, small_array, SMALL_ARRAYS, most) != ERR_WRITE) _exit(2);
         const char *message = status_message();
-        bool says = strstr(message, path) != NULL && strstr(message, strerror(EFBIG)) != NULL && strstr(message, " bytes)") != NULL;
+        bool says = strstr(message, path) != NULL && strstr(message, strerror(EFBIG)) != NULL &&
+                    strstr(message, " bytes)") != NULL;
         if (!says) print_error("%s\n", message);
         _exit(says ? 0 : 3);
     }
@@ -259,7 +270,8 @@ static void *write_fifty(void *out) {
         char *path;
         meta.step = step;
         *status = checkpoint_path(directory, step, &path);
-        if (*status == OK) *status = checkpoint_write_within(path, &meta, small_array, SMALL_ARRAYS, step % 2 ? SIZE_MAX : 0);
+        if (*status == OK)
+            *status = checkpoint_write_within(path, &meta, small_array, SMALL_ARRAYS, step % 2 ? SIZE_MAX : 0);
         free(path);
     }
     return NULL;

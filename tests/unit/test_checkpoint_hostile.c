@@ -3,43 +3,12 @@
  * test_checkpoint_hostile.c: files with a right digest and wrong contents, each refused with a message of its
  * own; files of other programs. What a hostile name points at is a pipe: a reader that followed it would
  * hang, and the alarm would end the test. */
-#define _GNU_SOURCE
-#include <hdf5.h>
-
-#include "checkpoint_fixture.h"
-
-#include "io/checkpoint_format.h"
+#include "checkpoint_hostile.h"
 
 typedef struct Hostile {
     void (*change)(hid_t file);
     const char *says;
 } Hostile;
-
-static void put(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dims, hid_t plist) {
-    hid_t space = rank < 0 ? H5Screate(H5S_NULL) : rank == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(rank, dims, NULL);
-    hid_t set = H5Dcreate2(file, name, type, space, H5P_DEFAULT, plist, H5P_DEFAULT);
-    assert_true(set >= 0);
-    H5Dclose(set);
-    H5Sclose(space);
-}
-
-static hid_t properties(H5D_alloc_time_t when) {
-    hid_t plist = H5Pcreate(H5P_DATASET_CREATE);
-    assert_true(H5Pset_alloc_time(plist, when) >= 0);
-    return plist;
-}
-
-static void put_early(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dims) {
-    hid_t plist = properties(H5D_ALLOC_TIME_EARLY);
-    put(file, name, type, rank, dims, plist);
-    H5Pclose(plist);
-}
-
-static void drop(hid_t file, const char *name) {
-    assert_true(H5Ldelete(file, name, H5P_DEFAULT) >= 0);
-}
-
-static const hsize_t FIVE[] = {5};
 
 /* ---- links -------------------------------------------------------------------------------------------- */
 
@@ -366,70 +335,11 @@ static void hostile_contents_are_refused(void **state) {
 
 /* ---- other programs' files -------------------------------------------------------------------------------------- */
 
-static hid_t foreign_create(const char *path, hsize_t user_block) {
-    hid_t plist = H5Pcreate(H5P_FILE_CREATE);
-    assert_true(H5Pset_userblock(plist, user_block) >= 0);
-    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, plist, H5P_DEFAULT);
-    assert_true(file >= 0);
-    H5Pclose(plist);
-    H5Gclose(H5Gcreate2(file, "model", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
-    return file;
-}
-
-static void write_values(hid_t file, const char *name, hid_t type, hid_t plist) {
-    static const float value[] = {1.5F, -2, 3, 4, 5, 6};
-    const hsize_t dims[] = {2, 3};
-    put(file, name, type, 2, dims, plist);
-    hid_t set = H5Dopen2(file, name, H5P_DEFAULT);
-    assert_true(H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, value) >= 0);
-    H5Dclose(set);
-}
-
-static void foreign_weights_are_read(void **state) {
-    (void)state;
-    static const char *const name[] = {"model/chunked", "model/compact", "model/double", "model/linked", "model/single"};
-    const hsize_t chunk[] = {2, 2};
-    const size_t dim[] = {2, 3};
-    char path[256];
-    strcpy(path, in_directory("w.h5"));
-    for (hsize_t user_block = 0; user_block <= 1024; user_block += 1024) {
-        hid_t file = foreign_create(path, user_block), plist = H5Pcreate(H5P_DATASET_CREATE), compact = H5Pcreate(H5P_DATASET_CREATE);
-        H5Pset_chunk(plist, 2, chunk);
-        H5Pset_shuffle(plist);
-        H5Pset_deflate(plist, 6);
-        H5Pset_fletcher32(plist);
-        H5Pset_layout(compact, H5D_COMPACT);
-        write_values(file, "model/single", H5T_IEEE_F32LE, H5P_DEFAULT);
-        write_values(file, "model/double", H5T_IEEE_F64LE, H5P_DEFAULT);
-        write_values(file, "model/chunked", H5T_IEEE_F32LE, plist);
-        write_values(file, "model/compact", H5T_IEEE_F32LE, compact);
-        H5Lcreate_hard(file, "model/single", file, "model/linked", H5P_DEFAULT, H5P_DEFAULT);
-        H5Pclose(plist);
-        H5Pclose(compact);
-        H5Fclose(file);
-
-        CheckpointFile *weights;
-        Status status = checkpoint_open_any(path, &weights);
-        if (status != OK) print_error("%s\n", status_message());
-        assert_int_equal(status, OK);
-        assert_int_equal(checkpoint_arrays(weights), 5);
-        assert_string_equal(checkpoint_meta(weights)->state_digest, "");
-        for (size_t i = 0; i < 5; i++) {
-            float value[6] = {0};
-            assert_string_equal(checkpoint_array(weights, i)->name, name[i]);
-            assert_int_equal(checkpoint_read(weights, name[i], 2, dim, value), OK);
-            assert_true(value[0] == 1.5F && value[1] == -2 && value[5] == 6);
-        }
-        checkpoint_close(&weights);
-        expect_refused(path, "does not start as a Lockstep checkpoint");
-    }
-}
-
-/* More than is stored, behind a filter: a few bytes that would become a terabyte. */
 static void bomb(hid_t file) {
     const hsize_t dims[] = {(hsize_t)1 << 20, (hsize_t)1 << 18}, chunk[] = {256, 256};
     static const float value[256 * 256];
-    hid_t plist = H5Pcreate(H5P_DATASET_CREATE), all = H5Screate_simple(2, dims, NULL), part = H5Screate_simple(2, chunk, NULL);
+    hid_t plist = H5Pcreate(H5P_DATASET_CREATE), all = H5Screate_simple(2, dims, NULL),
+          part = H5Screate_simple(2, chunk, NULL);
     const hsize_t start[] = {0, 0};
     assert_true(H5Pset_chunk(plist, 2, chunk) >= 0 && H5Pset_deflate(plist, 9) >= 0);
     drop(file, "model/fc.bias");
@@ -478,71 +388,18 @@ static void hostile_weights_are_refused(void **state) {
         checkpoint_close(&file);
         change(path, hostile[i].change, false);
         assert_int_equal(checkpoint_open_any(path, &file), ERR_CHECKPOINT);
-        if (strstr(status_message(), hostile[i].says) == NULL) fail_msg("\"%s\" lacks \"%s\"", status_message(), hostile[i].says);
+        if (strstr(status_message(), hostile[i].says) == NULL)
+            fail_msg("\"%s\" lacks \"%s\"", status_message(), hostile[i].says);
     }
 }
 
 /* ---- info's question ------------------------------------------------------------------------------------------------ */
 
-static void expect_unknown(const char *path, const char *says) {
-    H5Kind kind;
-    assert_int_equal(checkpoint_sniff(path, &kind), ERR_CHECKPOINT);
-    if (strstr(status_message(), says) == NULL) fail_msg("\"%s\" lacks \"%s\"", status_message(), says);
-}
-
-static void kinds_are_told_apart(void **state) {
-    (void)state;
-    H5Kind kind;
-    size_t bytes;
-    char path[256];
-    strcpy(path, in_directory("a.h5"));
-    write_small(path, 10);
-    assert_int_equal(checkpoint_sniff(path, &kind), OK);
-    assert_int_equal(kind, H5_CHECKPOINT);
-
-    char *text = slurp(path, &bytes);
-    spill(in_directory("bare.h5"), text + 512, bytes - 512);
-    expect_unknown(in_directory("bare.h5"), "without its digest");
-    text[bytes - 1] ^= 1;
-    spill(in_directory("flipped.h5"), text, bytes);
-    expect_unknown(in_directory("flipped.h5"), "it is damaged: its digest is");
-    spill(in_directory("head.h5"), text, 100);
-    expect_unknown(in_directory("head.h5"), "damaged");
-    free(text);
-    spill(in_directory("empty.h5"), "", 0);
-    expect_unknown(in_directory("empty.h5"), "empty");
-    expect_unknown(in_directory("absent.h5"), "No such file");
-
-    hid_t file = foreign_create(path, 0);
-    put_early(file, "weights", H5T_IEEE_F32LE, 1, FIVE);
-    H5Fclose(file);
-    assert_int_equal(checkpoint_sniff(path, &kind), OK);
-    assert_int_equal(kind, H5_OTHER);
-    file = foreign_create(path, 0);
-    put_early(file, "inputs", H5T_IEEE_F32LE, 1, FIVE);
-    H5Fclose(file);
-    assert_int_equal(checkpoint_sniff(path, &kind), OK);
-    assert_int_equal(kind, H5_DATA);
-    text = slurp(path, &bytes);
-    spill(path, text, bytes - 1);
-    expect_unknown(path, "damaged or cut");
-    free(text);
-}
-
-static int setup(void **state) {
-    if (directory_setup(state) != 0) return -1;
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    alarm(120);
-    return mkfifo(in_directory("pipe"), 0666);
-}
-
 int main(void) {
-#define WITH_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, setup, directory_teardown)
+#define WITH_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, hostile_setup, directory_teardown)
     const struct CMUnitTest tests[] = {
         WITH_DIRECTORY(hostile_contents_are_refused),
-        WITH_DIRECTORY(foreign_weights_are_read),
         WITH_DIRECTORY(hostile_weights_are_refused),
-        WITH_DIRECTORY(kinds_are_told_apart),
     };
     return cmocka_run_group_tests_name("checkpoint_hostile", tests, NULL, NULL);
 }

@@ -128,7 +128,8 @@ static void validation_file_is_a_split_of_its_own(void **state) {
 static void files_follow_each_other(void **state) {
     (void)state;
     assert_int_equal(mkdir("many", 0700), 0);
-    write_text("many/b.txt", "\xEF\xBB\xBF" "4567");
+    write_text("many/b.txt", "\xEF\xBB\xBF"
+                             "4567");
     write_text("many/a.txt", "0123");
     write_text("many/c.md", "!!!!");
     write_text("last[1].txt", "89\r\n");
@@ -204,9 +205,11 @@ static void a_given_vocabulary_rules(void **state) {
     config.num_classes = 3;
     open_fails(config, ERR_DATA, LIST("t:", "4 classes", "has 3"));
     config.num_classes = 0;
-    write_text("t", "cab\nb\xC3\xA9" "c");
+    write_text("t", "cab\nb\xC3\xA9"
+                    "c");
     open_fails(config, ERR_DATA, LIST("t:1:4:", "U+000A is not", "4 characters"));
-    write_text("t", "cabb\xC3\xA9" "c");
+    write_text("t", "cabb\xC3\xA9"
+                    "c");
     open_fails(config, ERR_DATA, LIST("t:1:5:", "U+00E9 '\xC3\xA9'"));
     config.tokenizer = TOKENIZER_BYTE;
     open_fails(config, ERR_USAGE, LIST("data.tokenizer"));
@@ -225,7 +228,8 @@ static void text_that_cannot_be_used_says_why(void **state) {
     write_text("latin", "a\nb\xE9");
     open_fails(text(LIST("ten", "latin"), TOKENIZER_CHAR, 4), ERR_DATA,
                LIST("latin:2:2:", "0xe9", "offset 3", "data.tokenizer: byte"));
-    write_text("mark", "\xEF\xBB\xBF" "a\xE9");
+    write_text("mark", "\xEF\xBB\xBF"
+                       "a\xE9");
     open_fails(text(LIST("mark"), TOKENIZER_CHAR, 4), ERR_DATA, LIST("mark:1:2:", "offset 4"));
     write_text("mark", "\xEF\xBB\xBF");
     open_fails(text(LIST("mark"), TOKENIZER_CHAR, 4), ERR_DATA, LIST("mark:", "0 tokens", "needs 5"));
@@ -233,7 +237,8 @@ static void text_that_cannot_be_used_says_why(void **state) {
     open_fails(text(LIST("ten", "ten"), TOKENIZER_BYTE, 20), ERR_DATA, LIST("ten and 1 more", "20 tokens", "needs 21"));
     DataConfig config = text(LIST("ten"), TOKENIZER_CHAR, 4);
     config.validation = 0.25;
-    open_fails(config, ERR_DATA, LIST("ten:", "validation split", "0.25 of 10", "2 tokens", "needs 5", "data.validation"));
+    open_fails(config, ERR_DATA,
+               LIST("ten:", "validation split", "0.25 of 10", "2 tokens", "needs 5", "data.validation"));
     config.validation = 0.6;
     open_fails(config, ERR_DATA, LIST("training split", "4 tokens", "needs 5", "lower data.validation"));
     config.validation_path = "latin";
@@ -295,7 +300,8 @@ static void pairs_split_and_share_vocabularies(void **state) {
     assert_window(data, SPLIT_VALIDATION, 0, "ee", "ff");
     assert_window(data, SPLIT_ALL, 2, "ee", "ff");
     Vocabulary *input, *target;
-    assert_int_equal(vocabulary_from_tokens(TOKENIZER_CHAR, (const char *const *)data_vocabulary(data)->token, 3, &input), OK);
+    assert_int_equal(
+        vocabulary_from_tokens(TOKENIZER_CHAR, (const char *const *)data_vocabulary(data)->token, 3, &input), OK);
     assert_int_equal(vocabulary_from_tokens(TOKENIZER_CHAR, LIST("f", "d", "b"), 3, &target), OK);
     data_close(&data);
     config.validation_path = "q";

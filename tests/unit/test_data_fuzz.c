@@ -21,10 +21,18 @@ static size_t mutate(char *data, size_t bytes) {
     for (size_t i = 1 + below(4); i > 0; i--) {
         size_t at = bytes ? below(bytes) : 0, length = 1 + below(8);
         switch (bytes ? below(6) : 5) {
-        case 0: data[at] = (char)below(256); break;
-        case 1: data[at] = (char)(data[at] ^ 1 << below(8)); break;
-        case 2: data[at] = "\t\n\r\0\xFF\xEF\x7F\x01"[below(8)]; break;
-        case 3: bytes = below(8) ? bytes : at; break;
+        case 0:
+            data[at] = (char)below(256);
+            break;
+        case 1:
+            data[at] = (char)(data[at] ^ 1 << below(8));
+            break;
+        case 2:
+            data[at] = "\t\n\r\0\xFF\xEF\x7F\x01"[below(8)];
+            break;
+        case 3:
+            bytes = below(8) ? bytes : at;
+            break;
         case 4:
             if (at + length > bytes) break;
             memmove(data + at, data + at + length, bytes - at - length);
@@ -89,12 +97,18 @@ static size_t run(const DataConfig *config, size_t (*change)(char *, size_t), si
 static void mutated_text(void **state) {
     (void)state;
     write_text("good", "\xEF\xBB\xBFThe quick br\xC3\xB6wn fox\r\njumps over \xE2\x82\xAC 5 and a \xF0\x9F\xA6\x8A.\n");
-    DataConfig config = {.kind = DATA_TEXT, .path = LIST("bad"), .paths = 1, .tokenizer = TOKENIZER_CHAR, .seq_len = 7, .validation = 0.3};
+    DataConfig config = {.kind = DATA_TEXT,
+                         .path = LIST("bad"),
+                         .paths = 1,
+                         .tokenizer = TOKENIZER_CHAR,
+                         .seq_len = 7,
+                         .validation = 0.3};
     assert_in_range(run(&config, mutate, MUTATIONS), 100, MUTATIONS - 100);
     config.tokenizer = TOKENIZER_BYTE;
     assert_in_range(run(&config, mutate, MUTATIONS), 100, MUTATIONS);
     Vocabulary *v;
-    assert_int_equal(vocabulary_from_tokens(TOKENIZER_CHAR, LIST("T", "h", "e", " ", "q", "u", "i", "c", "k"), 9, &v), OK);
+    assert_int_equal(vocabulary_from_tokens(TOKENIZER_CHAR, LIST("T", "h", "e", " ", "q", "u", "i", "c", "k"), 9, &v),
+                     OK);
     config.vocabulary = v;
     config.tokenizer = TOKENIZER_CHAR;
     config.validation = 0;
@@ -105,7 +119,8 @@ static void mutated_text(void **state) {
 static void mutated_pairs(void **state) {
     (void)state;
     write_text("good", "hello\tohlol\ncat\tdog\r\n\nh\xC3\xA9llo\t\xE2\x82\xACuro?\nx\ty\n");
-    DataConfig config = {.kind = DATA_PAIRS, .path = LIST("bad"), .paths = 1, .tokenizer = TOKENIZER_CHAR, .validation = 0.25};
+    DataConfig config = {
+        .kind = DATA_PAIRS, .path = LIST("bad"), .paths = 1, .tokenizer = TOKENIZER_CHAR, .validation = 0.25};
     assert_in_range(run(&config, mutate, MUTATIONS), 100, MUTATIONS - 100);
     config.tokenizer = TOKENIZER_BYTE;
     write_text("good", "hello\tohlol\ncat\tdog\r\n\nx\ty\n");
@@ -127,10 +142,8 @@ static void write_good_sequences(bool latest) {
     if (latest) H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
     hid_t file = H5Fcreate("good", H5F_ACC_TRUNC, H5P_DEFAULT, access);
     h5_ints(file, "inputs", DIMS(N, T), ids);
-    if (latest)
-        h5_reals(file, "targets", DIMS(N, T, 1), y);
-    else
-        h5_ints(file, "targets", DIMS(N, T), ids);
+    if (latest) h5_reals(file, "targets", DIMS(N, T, 1), y);
+    else h5_ints(file, "targets", DIMS(N, T), ids);
     h5_ints(file, "lengths", DIMS(N), length);
     h5_attribute(file, "targets", "num_classes", 5);
     H5Tset_size(type, H5T_VARIABLE);

@@ -10,8 +10,8 @@
 enum { N = 4, T = 3, F = 2 };
 
 static const int IDS[N * T] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
-static const double X[N * T * F] = {0,  .5, 1,  1.5, 2,  2.5, 3,  3.5, 4,  4.5, 5,  5.5,
-                                    6, 6.5, 7,  7.5, 8,  8.5, 9,  9.5, 10, 10.5, 11, 11.5};
+static const double X[N * T * F] = {0, .5,  1, 1.5, 2, 2.5, 3, 3.5, 4,  4.5,  5,  5.5,
+                                    6, 6.5, 7, 7.5, 8, 8.5, 9, 9.5, 10, 10.5, 11, 11.5};
 
 static DataConfig sequences(const char *path) {
     static const char *held;
@@ -141,10 +141,8 @@ static void what_lies_behind_the_length_is_not_looked_at(void **state) {
         for (size_t i = 0; i < N * T; i++) y[i] = !per_step || i % T < (size_t)length[i / T] ? (double)i : INFINITY;
         h5_reals(file, "inputs", DIMS(N, T, F), x);
         h5_ints(file, "lengths", DIMS(N), length);
-        if (per_step)
-            h5_reals(file, "targets", DIMS(N, T, 1), y);
-        else
-            h5_reals(file, "targets", DIMS(N, 3), y);
+        if (per_step) h5_reals(file, "targets", DIMS(N, T, 1), y);
+        else h5_reals(file, "targets", DIMS(N, 3), y);
         H5Fclose(file);
         DataConfig config = sequences("f");
         config.validation = 0.5;
@@ -158,7 +156,8 @@ static void what_lies_behind_the_length_is_not_looked_at(void **state) {
             assert_int_equal(data_length(data, SPLIT_ALL, s), length[s]);
             data_read(data, split, s % 2, NULL, got, NULL, values);
             for (size_t i = 0; i < (size_t)length[s] * F; i++) assert_true(got[i] == (float)X[s * T * F + i]);
-            for (size_t i = 0; i < (per_step ? (size_t)length[s] : 3); i++) assert_true(values[i] == (float)(s * T + i));
+            for (size_t i = 0; i < (per_step ? (size_t)length[s] : 3); i++)
+                assert_true(values[i] == (float)(s * T + i));
         }
         data_close(&data);
     }
@@ -337,10 +336,8 @@ static void shapes_that_do_not_fit(void **state) {
             hsize_t dim[3];
             int rank = rank_of(shape[j], dim);
             if (rank == 0) continue;
-            if (WRONG[i].kind[j] == 'i')
-                h5_ints(file, name[j], rank, dim, IDS);
-            else
-                h5_reals(file, name[j], rank, dim, X);
+            if (WRONG[i].kind[j] == 'i') h5_ints(file, name[j], rank, dim, IDS);
+            else h5_reals(file, name[j], rank, dim, X);
         }
         H5Fclose(file);
         open_fails(sequences("f"), ERR_DATA, LIST("f:", WRONG[i].says));
@@ -356,11 +353,12 @@ static void values_that_may_not_be(void **state) {
     struct {
         int *at, value;
         const char *says;
-    } wrong[] = {{&ids[7], -1, "f: inputs[2, 1] is -1"},
-                 {&ids[7], -100, "f: inputs[2, 1] is -100"},
-                 {&ids[11], INT32_MAX, "f: inputs[3, 2] is 2147483647"},
-                 {&classes[3], -1, "f: targets[1, 0] is -1"},
-                 {&classes[3], 12, "f: targets[1, 0] is 12: must be 0 or more (or -100, ignored) and below 12, attribute"}};
+    } wrong[] = {
+        {&ids[7], -1, "f: inputs[2, 1] is -1"},
+        {&ids[7], -100, "f: inputs[2, 1] is -100"},
+        {&ids[11], INT32_MAX, "f: inputs[3, 2] is 2147483647"},
+        {&classes[3], -1, "f: targets[1, 0] is -1"},
+        {&classes[3], 12, "f: targets[1, 0] is 12: must be 0 or more (or -100, ignored) and below 12, attribute"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         int before = *wrong[i].at;
         *wrong[i].at = wrong[i].value;
@@ -377,7 +375,8 @@ static void values_that_may_not_be(void **state) {
         h5_ints(file, "inputs", DIMS(N, T), ids);
         h5_ints(file, "lengths", DIMS(N), i ? longer : lengths);
         H5Fclose(file);
-        open_fails(sequences("f"), ERR_DATA, LIST(i ? "f: lengths[3] is 4" : "f: lengths[2] is 0", "from 1 to the 3 steps"));
+        open_fails(sequences("f"), ERR_DATA,
+                   LIST(i ? "f: lengths[3] is 4" : "f: lengths[2] is 0", "from 1 to the 3 steps"));
     }
     double x[N * T * F];
     const double bad[] = {NAN, INFINITY, -1e300};
@@ -389,7 +388,8 @@ static void values_that_may_not_be(void **state) {
         h5_reals(file, "inputs", DIMS(N, T, F), i == 1 ? X : x);
         h5_reals(file, "targets", DIMS(N, T, F), i == 1 ? x : X);
         H5Fclose(file);
-        open_fails(sequences("f"), ERR_DATA, LIST(i == 1 ? "f: targets[2, 1, 1]" : "f: inputs[2, 1, 1]", name[i], "finite"));
+        open_fails(sequences("f"), ERR_DATA,
+                   LIST(i == 1 ? "f: targets[2, 1, 1]" : "f: inputs[2, 1, 1]", name[i], "finite"));
     }
 }
 
@@ -403,7 +403,8 @@ static void huge_numbers_do_not_wrap(void **state) {
         open_fails(sequences("f"), ERR_DATA, LIST("f: inputs[0, 1] is", i ? "9223372036854775807" : "4294967296"));
     }
     /* chunks that were never written: no file is too small to claim a large data set */
-    hid_t file = h5_new("f"), list = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(DIMS((hsize_t)1 << 40, 1 << 20), NULL);
+    hid_t file = h5_new("f"), list = H5Pcreate(H5P_DATASET_CREATE),
+          space = H5Screate_simple(DIMS((hsize_t)1 << 40, 1 << 20), NULL);
     H5Pset_chunk(list, DIMS(1, 1024));
     H5Dclose(H5Dcreate2(file, "inputs", H5T_STD_I32LE, space, H5P_DEFAULT, list, H5P_DEFAULT));
     H5Sclose(space);

@@ -58,7 +58,8 @@ static void appending_goes_on(void **state) {
 
 static void rows_after_the_step_go(void **state) {
     (void)state;
-    static const char text[] = HEADER "10,,train,1,,,,,\n20,,train,2,,,,,\n20,,validation,3,,,,,\n30,,train,4,,,,,\n25,,train,5,,,,,\n";
+    static const char text[] =
+        HEADER "10,,train,1,,,,,\n20,,train,2,,,,,\n20,,validation,3,,,,,\n30,,train,4,,,,,\n25,,train,5,,,,,\n";
     const char *path = in_directory("metrics.csv");
     spill(path, text, sizeof text - 1);
     open_and_close(30);

@@ -118,7 +118,8 @@ static void unknown_characters_have_a_place_and_a_name(void **state) {
     assert_int_equal(from_text("abc\n", 4, &v), OK);
     int32_t *id = (int32_t *)1;
     size_t count;
-    assert_says(vocabulary_encode(v, "ab\nc\xC3\xA9", 6, "--prompt", &id, &count), LIST("--prompt:2:2:", "U+00E9", "'\xC3\xA9'", "4 characters"), 4);
+    assert_says(vocabulary_encode(v, "ab\nc\xC3\xA9", 6, "--prompt", &id, &count),
+                LIST("--prompt:2:2:", "U+00E9", "'\xC3\xA9'", "4 characters"), 4);
     assert_null(id);
     assert_int_equal(count, 0);
     assert_says(vocabulary_encode(v, "\t", 1, "p", &id, &count), LIST("p:1:1:", "U+0009 is"), 2);
@@ -133,7 +134,8 @@ static void unknown_characters_have_a_place_and_a_name(void **state) {
 static void stored_tokens_are_checked(void **state) {
     (void)state;
     Vocabulary *v;
-    assert_says(vocabulary_from_tokens(TOKENIZER_CHAR, LIST("a", "b", "a"), 3, &v), LIST("token 2", "U+0061 'a'", "twice"), 3);
+    assert_says(vocabulary_from_tokens(TOKENIZER_CHAR, LIST("a", "b", "a"), 3, &v),
+                LIST("token 2", "U+0061 'a'", "twice"), 3);
     assert_says(vocabulary_from_tokens(TOKENIZER_CHAR, LIST("a", "\xFF"), 2, &v), LIST("token 1", "UTF-8"), 2);
     assert_int_equal(vocabulary_from_tokens(TOKENIZER_CHAR, LIST("<pad>", "z", "a long token"), 3, &v), OK);
     char out[16];
@@ -145,9 +147,12 @@ static void stored_tokens_are_checked(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(characters_are_in_code_point_order), cmocka_unit_test(ids_go_there_and_back),
-        cmocka_unit_test(bytes_are_their_own_ids),            cmocka_unit_test(what_is_not_utf8_has_a_place),
-        cmocka_unit_test(unknown_characters_have_a_place_and_a_name), cmocka_unit_test(stored_tokens_are_checked),
+        cmocka_unit_test(characters_are_in_code_point_order),
+        cmocka_unit_test(ids_go_there_and_back),
+        cmocka_unit_test(bytes_are_their_own_ids),
+        cmocka_unit_test(what_is_not_utf8_has_a_place),
+        cmocka_unit_test(unknown_characters_have_a_place_and_a_name),
+        cmocka_unit_test(stored_tokens_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
