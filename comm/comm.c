@@ -216,8 +216,9 @@ void comm_phase(Comm *comm, const char *phase, uint64_t step) {
     }
     comm->phase = phase;
     comm->step = step;
+    comm->phase_began = wait_clock();
     atomic_store_explicit(&mine->step, step, memory_order_relaxed);
-    wait_alive(comm, wait_clock());
+    wait_alive(comm, comm->phase_began);
 }
 
 /* ---- exchange ------------------------------------------------------------------------------------------- */

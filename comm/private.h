@@ -93,7 +93,8 @@ struct Comm {
     uint64_t step;
     uint64_t timeout_ns;
     uint64_t quiet_until; /* reports nobody before */
-    size_t next_suspect;  /* whose process is looked at more closely next */
+    uint64_t phase_began;
+    size_t next_suspect; /* whose process is looked at more closely next */
 };
 
 /* ---- wait.c ---------------------------------------------------------------------------------------- */

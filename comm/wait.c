@@ -218,8 +218,9 @@ static void check_lives(Comm *comm, const Wait *wait, size_t missing, uint64_t n
     }
     comm->next_suspect = (comm->next_suspect + 1) % comm->size;
     if (gone == comm->size) return;
-    /* After so long a wait, a rank of another node that is gone has more likely reported whom we all wait for. */
-    bool late = now - wait->begun > comm->timeout_ns / 2;
+    /* After so long a phase, a rank of another node that is gone has more likely reported whom we all wait for. */
+    uint64_t begun = comm->phase_began && comm->phase_began < wait->begun ? comm->phase_began : wait->begun;
+    bool late = now - begun > comm->timeout_ns / 2;
     if (late && !slot_of(comm, gone)) comm->quiet_until = now + 5 * second;
     wait_lost(comm, gone, "its process is gone");
 }

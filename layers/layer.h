@@ -172,6 +172,7 @@ struct LayerType {
     size_t config_size, self_size;
     size_t max_inputs; /* 1 unless the layer reads several values */
     bool ids;          /* reads ids, not reals */
+    bool window;       /* a row depends on others of its sequence without a state: no pass can go on from the last */
     unsigned reads;    /* READS_IN | READS_OUT, what backward reads */
     /* Called with inputs resolved. Messages name layer->name and the key. */
     Status (*plan)(Layer *layer, Plan *plan);

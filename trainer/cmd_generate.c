@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comm/arena.h"
 #include "layers/ops/random.h"
 #include "trainer/arguments.h"
 #include "trainer/commands.h"
@@ -63,8 +64,8 @@ static void emit(const Vocabulary *v, int32_t before, int32_t id) {
     fwrite(token, 1, bytes, stdout);
 }
 
-/* The last row of logits after feeding `count` tokens. */
-static const float *feed(Engine *e, const int32_t *ids, size_t count) {
+/* The last row of logits after feeding `count` tokens, on top of what was fed before if `carry`. */
+static const float *feed(Engine *e, const int32_t *ids, size_t count, bool carry) {
     size_t offset[2] = {0, count}, shard[2] = {0, 1};
     uint64_t position = 0;
     Batch batch = {.rows = {.sequences = 1,
@@ -75,45 +76,80 @@ static const float *feed(Engine *e, const int32_t *ids, size_t count) {
                             .shard = shard,
                             .longest = count},
                    .ids = ids};
-    const Value *out = model_forward(e->model, &batch, true);
+    const Value *out = model_forward(e->model, &batch, carry);
     return out->v + (count - 1) * out->features;
 }
 
-static Status write_text(Engine *e, const Vocabulary *v, const Sampling *s, const int32_t *prompt, size_t count) {
-    size_t classes = v->size < model_output(e->model)->features ? v->size : model_output(e->model)->features;
-    Candidate *candidate = calloc(classes, sizeof *candidate);
-    if (!candidate) return status_fail(ERR_USAGE, "memory: no room for %zu candidates; free some", classes);
+/* What was written so far: attention looks at the last `window` tokens anew for every token, a model with
+ * state alone (window 0) reads each token once. */
+typedef struct History {
+    int32_t *ids; /* [prompt + length] */
+    size_t count, fed, window;
+} History;
+
+static const float *next_logits(Engine *e, History *h) {
+    size_t first = h->window == 0 ? h->fed : h->count > h->window ? h->count - h->window : 0;
+    h->fed = h->count;
+    return feed(e, h->ids + first, h->count - first, h->window == 0);
+}
+
+static void write_tokens(Engine *e, const Vocabulary *v, const Sampling *s, History *h, Candidate *candidate,
+                         size_t classes) {
+    int32_t before = isspace((unsigned char)s->prompt[strlen(s->prompt) - 1]) ? -1 : h->ids[h->count - 1];
     model_reset_state(e->model);
     fputs(s->prompt, stdout);
-    const float *logits = feed(e, prompt, count);
-    int32_t before = isspace((unsigned char)s->prompt[strlen(s->prompt) - 1]) ? -1 : prompt[count - 1];
     for (size_t i = 0; i < s->length; i++) {
-        int32_t id = sample(s, logits, classes, i, candidate);
+        int32_t id = sample(s, next_logits(e, h), classes, i, candidate);
         emit(v, before, id);
-        before = id;
-        if (i + 1 < s->length) logits = feed(e, &id, 1);
+        h->ids[h->count++] = before = id;
     }
-    free(candidate);
     putchar('\n');
-    if (fflush(stdout) != 0) return status_fail(ERR_WRITE, "standard output: cannot be written; check where it goes");
-    return OK;
+}
+
+static Status write_text(Engine *e, const Vocabulary *v, const Sampling *s, const int32_t *prompt, size_t count,
+                         size_t window) {
+    size_t classes = v->size < model_output(e->model)->features ? v->size : model_output(e->model)->features, most;
+    if (__builtin_add_overflow(count, s->length, &most) || !size_multiply(most, sizeof *prompt, &most)) most = SIZE_MAX;
+    Candidate *candidate = calloc(classes, sizeof *candidate);
+    History history = {.ids = malloc(most), .count = count, .window = window};
+    Status status = OK;
+    if (candidate && history.ids) {
+        memcpy(history.ids, prompt, count * sizeof *prompt);
+        write_tokens(e, v, s, &history, candidate, classes);
+        if (fflush(stdout) != 0)
+            status = status_fail(ERR_WRITE, "standard output: cannot be written; check where it goes");
+    } else {
+        status = status_fail(ERR_USAGE, "memory: no room for %zu tokens; lower --length", s->length);
+    }
+    free(history.ids);
+    free(candidate);
+    return status;
+}
+
+static bool flag_of(const LayerSpec *layer, const char *name, bool fallback) {
+    for (const Key *k = layer->type->keys; k && k->name; k++)
+        if (strcmp(k->name, name) == 0) return *(const bool *)((const char *)layer->config + k->offset);
+    return fallback;
 }
 
 /* A layer that looks ahead cannot write text token by token. */
 static Status refuse_looking_ahead(const Config *c) {
     for (size_t i = 0; i < c->layers; i++) {
         const LayerSpec *l = &c->layer[i];
-        for (const Key *k = l->type->keys; k && k->name; k++) {
-            bool both = strcmp(k->name, "bidirectional") == 0 && *(const bool *)((const char *)l->config + k->offset);
-            if (both)
-                return status_fail(
-                    ERR_USAGE,
-                    "generate: layer %s is bidirectional: it reads what is yet to be written; use a model "
-                    "with one direction",
-                    l->name);
-        }
+        bool both = flag_of(l, "bidirectional", false), ahead = !flag_of(l, "causal", true);
+        if (both || ahead)
+            return status_fail(
+                ERR_USAGE, "generate: layer %s is %s: it reads what is yet to be written; train a model %s", l->name,
+                both ? "bidirectional" : "not causal", both ? "with one direction" : "with causal: true");
     }
     return OK;
+}
+
+/* Tokens that a model with attention looks at; 0 for one that goes on from its state. */
+static size_t window_of(const Config *c) {
+    for (size_t i = 0; i < c->layers; i++)
+        if (c->layer[i].type->window) return c->data.seq_len;
+    return 0;
 }
 
 static Status check(const Restored *r, const Sampling *s) {
@@ -144,13 +180,15 @@ static Status generate(Comm *comm, const Restored *r, const Sampling *s) {
                      .target = TARGET_NONE,
                      .target_per_step = true,
                      .classes = (size_t)r->classes};
+    size_t window = window_of(r->config);
     /* The text comes from rank 0; others only share its memory. */
-    EngineUse use = {.info = &info, .shards = comm_size(comm), .batch_size = comm_size(comm), .max_length = count};
+    EngineUse use = {
+        .info = &info, .shards = comm_size(comm), .batch_size = comm_size(comm), .max_length = window ? window : count};
     Engine *engine = NULL;
     Status status = engine_create(comm, r->config, &use, &engine);
     if (status == OK) status = engine_load(engine, r->file);
     if (status == OK)
-        status = comm_agree(comm, comm_rank(comm) == 0 ? write_text(engine, r->vocabulary, s, ids, count) : OK);
+        status = comm_agree(comm, comm_rank(comm) == 0 ? write_text(engine, r->vocabulary, s, ids, count, window) : OK);
     engine_destroy(&engine);
     free(ids);
     return status;

@@ -122,6 +122,7 @@ const LayerType layer_multi_head_attention = {
     .kind = "multi_head_attention",
     .summary = "every step looks at the steps of its sequence, several ways at once",
     .keys = keys,
+    .window = true,
     .shorthand = "num_heads",
     .config_size = sizeof(MultiHeadConfig),
     .self_size = sizeof(MultiHead),

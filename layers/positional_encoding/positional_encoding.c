@@ -164,6 +164,7 @@ const LayerType layer_positional_encoding = {
     .kind = "positional_encoding",
     .summary = "adds the time within the sequence, as waves or learned",
     .keys = keys,
+    .window = true,
     .shorthand = "kind",
     .config_size = sizeof(PositionalConfig),
     .self_size = sizeof(Positional),

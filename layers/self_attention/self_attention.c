@@ -80,6 +80,7 @@ const LayerType layer_self_attention = {
     .kind = "self_attention",
     .summary = "every step looks at the steps of its sequence; one head, no output projection",
     .keys = keys,
+    .window = true,
     .shorthand = "hidden_size",
     .config_size = sizeof(SelfAttentionConfig),
     .self_size = sizeof(SelfAttention),

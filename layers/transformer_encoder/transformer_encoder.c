@@ -193,6 +193,7 @@ const LayerType layer_transformer_encoder = {
     .kind = "transformer_encoder",
     .summary = "layers of attention and feed-forward network, as nn.TransformerEncoder",
     .keys = keys,
+    .window = true,
     .shorthand = "nhead",
     .config_size = sizeof(EncoderConfig),
     .self_size = sizeof(Encoder),

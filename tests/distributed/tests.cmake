@@ -29,7 +29,7 @@ if(LOCKSTEP_MPI)
         string(REPLACE " " "_" suffix ${work})
         set(name ranks_${ranks}_${share}_${suffix})
         add_test(NAME ${name} COMMAND ${MPIRUN} ${ranks} ${MPIEXEC_PREFLAGS} $<TARGET_FILE:rank_reduce> reduce ${arguments})
-        set_tests_properties(${name} PROPERTIES LABELS mpi TIMEOUT 120
+        set_tests_properties(${name} PROPERTIES LABELS mpi TIMEOUT 120 PROCESSORS 2
           ENVIRONMENT "${TEST_ENVIRONMENT};LOCKSTEP_TIMEOUT=60;LOCKSTEP_SHARE=${share}")
       endforeach()
     endforeach()
@@ -45,7 +45,7 @@ if(LOCKSTEP_MPI)
         add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -DMPIEXEC=${MPIEXEC_EXECUTABLE} -DFLAG=${MPIEXEC_NUMPROC_FLAG}
           -DRANKS=${ranks} -DPROGRAM=$<TARGET_FILE:rank_reduce> -DHOW=${how} -DVICTIM=${victim}
           -P ${CMAKE_CURRENT_SOURCE_DIR}/distributed/lost_rank.cmake)
-        set_tests_properties(${name} PROPERTIES LABELS "mpi;fault" TIMEOUT 60
+        set_tests_properties(${name} PROPERTIES LABELS "mpi;fault" TIMEOUT 60 PROCESSORS 2
           ENVIRONMENT "${TEST_ENVIRONMENT};LOCKSTEP_TIMEOUT=3;LOCKSTEP_SHARE=${share}")
       endforeach()
     endforeach()
