@@ -115,12 +115,16 @@ static Status write_job(Saver *s) {
     return checkpoint_prune(c->run.dir, c->checkpoint.keep);
 }
 
-static void *writer(void *context) {
-    Saver *s = context;
-    /* Training goes on meanwhile on the same cores; the write can wait. */
-    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19);
+/* The message is this thread's: kept for the one that reports it. */
+static void write_and_note(Saver *s) {
     s->status = write_job(s);
     snprintf(s->message, sizeof s->message, "%s", s->status == OK ? "" : status_message());
+}
+
+static void *writer(void *context) {
+    /* Training goes on meanwhile on the same cores; the write can wait. */
+    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19);
+    write_and_note(context);
     return NULL;
 }
 
@@ -156,7 +160,7 @@ void saver_destroy(Saver **saver) {
 
 static Status start_write(Saver *s, bool last) {
     s->running = pthread_create(&s->thread, NULL, writer, s) == 0;
-    if (!s->running) writer(s);
+    if (!s->running) write_and_note(s);
     if (s->engine->config->checkpoint.async && !last) return OK;
     join_writer(s);
     if (!last || s->status == OK) {

@@ -18,6 +18,7 @@
 
 #include "comm/fold.h"
 #include "layers/model.h"
+#include "layers/ops/ops.h"
 #include "layers/ops/random.h"
 
 enum { SAMPLE_MOST_PROBES = 8, SAMPLE_SEQUENCES = 7 };
@@ -257,6 +258,18 @@ static inline void case_start(CaseModel *model, const LayerType *type, const Lay
 
 static inline void case_stop(CaseModel *model) {
     sample_free(&model->sample);
+}
+
+/* Kernels for a group of tests, on one thread. */
+static inline int start_kernels(void **state) {
+    (void)state;
+    return ops_start(1) == OK ? 0 : 1;
+}
+
+static inline int stop_kernels(void **state) {
+    (void)state;
+    ops_stop();
+    return 0;
 }
 
 #endif

@@ -163,15 +163,9 @@ static void test_memory(void **state) {
     model_destroy(&model);
 }
 
-static int start_kernels(void **state) {
+static int start_two_threads(void **state) {
     (void)state;
     return ops_start(2) == OK ? 0 : 1;
-}
-
-static int stop_kernels(void **state) {
-    (void)state;
-    ops_stop();
-    return 0;
 }
 
 int main(void) {
@@ -180,5 +174,5 @@ int main(void) {
         cmocka_unit_test(test_gradients),
         cmocka_unit_test(test_memory),
     };
-    return cmocka_run_group_tests_name("long attention", tests, start_kernels, stop_kernels);
+    return cmocka_run_group_tests_name("long attention", tests, start_two_threads, stop_kernels);
 }

@@ -361,17 +361,6 @@ static void test_recurrent_classifier(void **state) {
     sample_free(&sample);
 }
 
-static int start_kernels(void **state) {
-    (void)state;
-    return ops_start(1) == OK ? 0 : 1;
-}
-
-static int stop_kernels(void **state) {
-    (void)state;
-    ops_stop();
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads), cmocka_unit_test(test_shards),  cmocka_unit_test(test_lives),

@@ -374,17 +374,6 @@ static void test_registry(void **state) {
     }
 }
 
-static int start_kernels(void **state) {
-    (void)state;
-    return ops_start(1) == OK ? 0 : 1;
-}
-
-static int stop_kernels(void **state) {
-    (void)state;
-    ops_stop();
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),          cmocka_unit_test(test_sizes),       cmocka_unit_test(test_grain),

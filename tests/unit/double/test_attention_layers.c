@@ -195,17 +195,6 @@ static void test_queries(void **state) {
         }
 }
 
-static int start_kernels(void **state) {
-    (void)state;
-    return ops_start(1) == OK ? 0 : 1;
-}
-
-static int stop_kernels(void **state) {
-    (void)state;
-    ops_stop();
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cross),  cmocka_unit_test(test_cross_free),        cmocka_unit_test(test_refused),

@@ -116,17 +116,6 @@ static void test_tied(void **state) {
     sample_free(&sample);
 }
 
-static int start_kernels(void **state) {
-    (void)state;
-    return ops_start(1) == OK ? 0 : 1;
-}
-
-static int stop_kernels(void **state) {
-    (void)state;
-    ops_stop();
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layers),  cmocka_unit_test(test_final_state), cmocka_unit_test(test_losses),
