@@ -4,8 +4,9 @@
  *
  * A model is a list of layers that read and write named values. A value is a matrix of rows: one row
  * per time step (sequence-major, sequence b has rows offset[b] ... offset[b+1] - 1, no padding) or
- * one per sequence. Sizes are single capitals: B sequences, R rows, T steps, I in, H hidden, V
- * vocabulary. All matrices are row-major.
+ * one per sequence. A sequence may have two streams of steps, each with offsets of its own: the data's,
+ * which an encoder reads, and the target's, which a decoder reads. Sizes are single capitals: B sequences,
+ * R rows, T steps, I in, H hidden, V vocabulary. All matrices are row-major.
  *
  * plan      checks the config against the inputs, declares outputs and parameters, books memory. All
  *           that can go wrong goes wrong here; forward and backward return nothing.
@@ -35,7 +36,12 @@ typedef struct LayerType LayerType;
 
 /* ---- values ------------------------------------------------------------------------------------ */
 
-typedef enum Grain { PER_STEP, PER_SEQUENCE } Grain;
+/* What one row of a value belongs to: a step of the data, a sequence, a step of the target. */
+typedef enum Grain { PER_STEP, PER_SEQUENCE, PER_TARGET_STEP } Grain;
+
+static inline bool grain_has_time(Grain grain) {
+    return grain != PER_SEQUENCE;
+}
 
 typedef struct Value {
     const char *name; /* "rnn", "rnn.h_n"; owned by the model */
@@ -100,22 +106,35 @@ typedef struct Packed {
 
 /* The batch's sequences on this rank, cut into shards. Shards hold whole sequences, in order. */
 typedef struct Rows {
-    size_t sequences;         /* B, may be 0 */
-    const size_t *offset;     /* [B + 1] first row of each sequence; offset[B] = R */
-    const uint64_t *position; /* [B] index in the global batch: names a sequence for dropout */
-    size_t shards;            /* shards on this rank */
-    size_t first_shard;       /* global number of the first */
+    size_t sequences;            /* B, may be 0 */
+    const size_t *offset;        /* [B + 1] first row of each sequence; offset[B] = R */
+    const size_t *target_offset; /* [B + 1] the same of the target's stream; NULL where there is none */
+    const uint64_t *position;    /* [B] index in the global batch: names a sequence for dropout */
+    size_t shards;               /* shards on this rank */
+    size_t first_shard;          /* global number of the first */
     size_t total_shards;
-    const size_t *shard; /* [shards + 1] first sequence of each shard */
-    size_t longest;      /* max length on this rank */
+    const size_t *shard;   /* [shards + 1] first sequence of each shard */
+    size_t longest;        /* max length on this rank, */
+    size_t target_longest; /* of the data and of the target */
 } Rows;
 
+/* First row of each sequence, and the end, in a stream of steps; not for PER_SEQUENCE. */
+static inline const size_t *rows_offset(const Rows *rows, Grain grain) {
+    return grain == PER_TARGET_STEP ? rows->target_offset : rows->offset;
+}
+static inline size_t rows_longest(const Rows *rows, Grain grain) {
+    return grain == PER_TARGET_STEP ? rows->target_longest : rows->longest;
+}
+/* First row of sequence b (b = sequences gives the end). */
+static inline size_t sequence_row(const Rows *rows, Grain grain, size_t b) {
+    return grain == PER_SEQUENCE ? b : rows_offset(rows, grain)[b];
+}
 static inline size_t rows_of(const Rows *rows, Grain grain) {
-    return grain == PER_STEP ? rows->offset[rows->sequences] : rows->sequences;
+    return sequence_row(rows, grain, rows->sequences);
 }
 /* First row of local shard s (s = shards gives the end). */
 static inline size_t shard_row(const Rows *rows, Grain grain, size_t s) {
-    return grain == PER_STEP ? rows->offset[rows->shard[s]] : rows->shard[s];
+    return sequence_row(rows, grain, rows->shard[s]);
 }
 
 typedef struct Pass {
@@ -126,6 +145,15 @@ typedef struct Pass {
     uint64_t seed, step;
     struct GradSink *sink; /* where grad_shards puts gradients; the model's */
 } Pass;
+
+/* The pass with the steps of one stream in place of the data's: what a layer that walks a single stream goes
+ * by, PER_STEP from then on. */
+static inline Pass pass_stream(const Pass *pass, Grain grain) {
+    Pass view = *pass;
+    view.rows.offset = rows_offset(&pass->rows, grain);
+    view.rows.longest = rows_longest(&pass->rows, grain);
+    return view;
+}
 
 /* Computes the gradient of one parameter over local shard s into g [count]: writes all of it. */
 typedef void (*ShardGradient)(void *context, const Pass *pass, size_t s, real *g);
@@ -196,10 +224,10 @@ struct LayerType {
 /* Facts of the run that sizes depend on. */
 size_t plan_max_rows(const Plan *plan, Grain grain); /* most rows a pass on this rank can have */
 size_t plan_max_sequences(const Plan *plan);
-size_t plan_max_length(const Plan *plan); /* of one sequence */
-size_t plan_seq_len(const Plan *plan);    /* data.seq_len: the default of max_len */
-size_t plan_classes(const Plan *plan);    /* classes or target columns of the data */
-bool plan_trains(const Plan *plan);       /* backward will be called */
+size_t plan_max_length(const Plan *plan, Grain grain); /* of one sequence, in the stream of that grain */
+size_t plan_seq_len(const Plan *plan);                 /* data.seq_len: the default of max_len */
+size_t plan_classes(const Plan *plan);                 /* classes or target columns of the data */
+bool plan_trains(const Plan *plan);                    /* backward will be called */
 size_t plan_threads(const Plan *plan);
 
 /* Declares output number layer->outputs. `suffix` "" names it as the layer, "h_n" <layer>.h_n. */
@@ -208,6 +236,10 @@ Value *plan_output(Plan *plan, Layer *layer, const char *suffix, Grain grain, si
 /* The output "<layer>.<suffix>" of the layer that writes `value`, NULL if there is none. A layer may
  * put it into layer->in[i] in its plan. */
 Value *plan_sibling(const Value *value, const char *suffix);
+
+/* The data's context, one row per sequence, NULL if it has none. A layer may put it into layer->in[i] in its
+ * plan. */
+Value *plan_context(const Plan *plan);
 
 /* Declares a parameter "<layer>.<name>"; the pointer stays valid. rank 1 or 2, dim1 ignored for 1. */
 MUST_CHECK Status plan_param(Plan *plan, Layer *layer, Param **out, const char *name, Init init, size_t rank,

@@ -29,6 +29,7 @@ static void read_at(ValueNode *node, size_t moment) {
 static void find_wants(Model *model) {
     const ModelSpec *spec = model->spec;
     model->data->wanted = spec->trains && spec->input_gradient && !spec->ids;
+    if (model->context) model->context->wanted = spec->trains && spec->input_gradient;
     for (size_t l = 0; l < model->layers; l++) {
         LayerNode *node = &model->node[l];
         for (size_t i = 0; i < node->params; i++)
@@ -126,7 +127,7 @@ static Status add_pieces(Model *model) {
         ValueNode *node = model->value[i];
         if (node == model->output && model->fused) continue;
         size_t bytes = value_bytes(model, &node->value);
-        if (node != model->data && (node->value.readers > 0 || node->last_read > 0))
+        if (node->value.source && (node->value.readers > 0 || node->last_read > 0))
             TRY(memory_piece(model, (Piece){.slot = &node->value.v,
                                             .bytes = bytes,
                                             .first = forward_moment(model, node->layer),
@@ -136,7 +137,7 @@ static Status add_pieces(Model *model) {
             TRY(memory_piece(model, (Piece){.slot = &node->value.g,
                                             .bytes = bytes,
                                             .first = node->first_gradient,
-                                            .last = node == model->data ? after : backward_moment(model, node->layer),
+                                            .last = node->value.source ? backward_moment(model, node->layer) : after,
                                             .layer = SIZE_MAX}));
     }
     for (size_t i = 0; i < model->aliases; i++) {

@@ -177,6 +177,16 @@ static Status check_output(const Model *model) {
         return plan_fail(
             last, NULL,
             "gives one row per sequence, but the data has a target for every time step; leave out the `select`");
+    if (out->grain != PER_TARGET_STEP && spec->target_grain == PER_TARGET_STEP)
+        return plan_fail(last, NULL,
+                         "gives a row for every %s of the input, but the data's targets have lengths of their own; end "
+                         "the model with a `decoder`",
+                         out->grain == PER_STEP ? "time step" : "sequence");
+    if (out->grain == PER_TARGET_STEP && spec->target_grain != PER_TARGET_STEP)
+        return plan_fail(last, NULL,
+                         "gives a row for every step of a decoder, but the data has one target per %s of the input; "
+                         "leave out the decoder",
+                         spec->target_grain == PER_STEP ? "time step" : "sequence");
     const char *key = has_key(last->type, "out_features") ? "out_features" : NULL;
     const char *remedy = key ? "leave the key out or set it right" : "end the model with `- linear: {}`";
     if (spec->loss.kind == LOSS_CROSS_ENTROPY && out->features < spec->classes)
@@ -193,8 +203,9 @@ static Status find_probes(Model *model) {
     model->probe = model_keep(model, spec->probes * sizeof *model->probe);
     if (!model->probe) return model->status;
     for (size_t p = 0; p < spec->probes; p++) {
-        for (size_t i = 1; i < model->values; i++)
-            if (strcmp(model->value[i]->value.name, spec->probe[p]) == 0) model->probe[p] = model->value[i];
+        for (size_t i = 0; i < model->values; i++)
+            if (model->value[i]->value.source && strcmp(model->value[i]->value.name, spec->probe[p]) == 0)
+                model->probe[p] = model->value[i];
         for (size_t q = 0; q < p; q++)
             if (model->probe[q] == model->probe[p])
                 return status_fail(ERR_USAGE, "model: the value '%s' is probed twice; name it once", spec->probe[p]);
@@ -228,6 +239,19 @@ static Status place_params(Model *model) {
     return OK;
 }
 
+/* The values that a batch brings. */
+static Status plan_batch(Model *model) {
+    const ModelSpec *spec = model->spec;
+    TRY(plan_value(model, "data", PER_STEP, spec->ids ? 1 : spec->features, SIZE_MAX, &model->data));
+    model->data->value.vocabulary = spec->ids ? spec->vocabulary : 0;
+    if (spec->target_vocabulary > 0) {
+        TRY(plan_value(model, "target", PER_TARGET_STEP, 1, SIZE_MAX, &model->target));
+        model->target->value.vocabulary = spec->target_vocabulary;
+    }
+    if (spec->context_features == 0) return OK;
+    return plan_value(model, "context", PER_SEQUENCE, spec->context_features, SIZE_MAX, &model->context);
+}
+
 static Status build(Model *model, const ModelSpec *spec) {
     model->spec = spec;
     model->plan.model = model;
@@ -242,8 +266,7 @@ static Status build(Model *model, const ModelSpec *spec) {
     if (!model->values_arena || !model->tmp || !model->state || !model->index || !model->fold || !model->node)
         return status_fail(ERR_USAGE, "model: out of memory for %zu layers; free memory on this machine", spec->layers);
 
-    TRY(plan_value(model, "data", PER_STEP, spec->ids ? 1 : spec->features, SIZE_MAX, &model->data));
-    model->data->value.vocabulary = spec->ids ? spec->vocabulary : 0;
+    TRY(plan_batch(model));
     for (size_t i = 0; i < spec->layers; i++) TRY(plan_layer(model, i));
     model->output = (ValueNode *)(void *)model->node[spec->layers - 1].layer.out[0];
     TRY(check_output(model));
@@ -355,6 +378,11 @@ const Value *model_output(const Model *model) {
 const Value *model_input(const Model *model) {
     return &model->data->value;
 }
+const Value *model_value(const Model *model, const char *name) {
+    for (size_t i = 0; i < model->values; i++)
+        if (strcmp(model->value[i]->value.name, name) == 0) return &model->value[i]->value;
+    return NULL;
+}
 
 size_t model_layer_parameters(const Model *model, size_t i) {
     size_t count = 0;
@@ -365,11 +393,11 @@ size_t model_layer_parameters(const Model *model, size_t i) {
     return count;
 }
 
-double model_flops_per_row(const Model *model) {
+double model_flops_per_row(const Model *model, Grain grain) {
     double flops = 0;
     for (size_t i = 0; i < model->layers; i++) {
         const LayerNode *node = &model->node[i];
-        if (node->layer.in[0]->grain != PER_STEP) continue;
+        if (node->layer.in[0]->grain != grain) continue;
         for (size_t p = 0; p < node->packs; p++) {
             const Packed *packed = model->packed[node->first_packed + p];
             /* 2 forward, and as much for each of the two products of backward */

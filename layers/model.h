@@ -40,8 +40,15 @@ typedef struct ModelSpec {
     Grain target_grain;
     size_t classes; /* classes, or columns of real targets */
     size_t seq_len;
-    /* the most that one pass on this rank can have */
-    size_t max_sequences, max_rows, max_length, max_shards;
+    /* The target's stream, the value "target", which a decoder reads: ids below target_vocabulary; 0: there is
+     * none. With V symbols and the end as symbol V, target_vocabulary = classes = V + 1; the decoder reads
+     * V, t_0 ... t_{n-1}, where V stands for the beginning, and is to say t_0 ... t_{n-1}, V
+     * (target_grain = PER_TARGET_STEP). */
+    size_t target_vocabulary;
+    /* Features of the value "context", real numbers, a row per sequence; 0: there is none. */
+    size_t context_features;
+    /* the most that one pass on this rank can have; *target*: in the target's stream */
+    size_t max_sequences, max_rows, max_length, max_shards, max_target_rows, max_target_length;
     size_t total_shards;
     bool trains;
     size_t threads;
@@ -49,7 +56,7 @@ typedef struct ModelSpec {
      * looking at what a value depends on. */
     const char *const *probe;
     size_t probes;
-    bool input_gradient; /* model_train gives the gradient of real inputs: model_input()->g */
+    bool input_gradient; /* model_train gives the gradient of real inputs: model_input()->g, and the context's */
 } ModelSpec;
 
 typedef struct Model Model;
@@ -97,6 +104,8 @@ typedef struct Batch {
     Rows rows;
     const int32_t *ids;        /* [R] */
     const real *x;             /* [R, features] */
+    const int32_t *target_ids; /* [rows of the target's stream] what a decoder reads, see ModelSpec */
+    const real *context;       /* [B, context_features] */
     const int32_t *classes;    /* [targets], targets = rows of the target's grain */
     const real *values;        /* [targets, columns] */
     const real *const *weight; /* LOSS_PROBE: [probes], each of its value's size */
@@ -136,12 +145,14 @@ LayerTime model_layer_time(const Model *model, size_t layer);
 size_t model_layers(const Model *model);
 const Layer *model_layer(const Model *model, size_t i);
 size_t model_layer_parameters(const Model *model, size_t i); /* elements, tied ones not counted again */
-/* Floating-point operations of the matrix products of forward and backward, per row. */
-double model_flops_per_row(const Model *model);
+/* Floating-point operations of the matrix products of forward and backward, per row of the grain. */
+double model_flops_per_row(const Model *model, Grain grain);
 /* What the last layer gives. */
 const Value *model_output(const Model *model);
 /* The data. */
 const Value *model_input(const Model *model);
+/* Any value: "target", "context", "rnn.h_n"; NULL if there is none of that name. */
+const Value *model_value(const Model *model, const char *name);
 
 /* For tests: fills memory with NaN before and after its planned life and tmp before every use, so that
  * whoever reads what is not his gets it. */

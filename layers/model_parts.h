@@ -14,7 +14,7 @@
 
 typedef struct ValueNode {
     Value value;           /* first: a Value of this model is a ValueNode */
-    size_t layer;          /* that writes it; SIZE_MAX: the data */
+    size_t layer;          /* that writes it; SIZE_MAX: the batch */
     bool wanted;           /* something trainable lies at or below its source */
     size_t contributions;  /* to its gradient */
     size_t first_gradient; /* moment of the first */
@@ -101,7 +101,8 @@ struct Model {
     Piece *piece;
     size_t pieces;
 
-    ValueNode *data, *output;
+    ValueNode *data, *target, *context; /* of the batch; the last two NULL where there are none */
+    ValueNode *output;
     ValueNode **probe; /* [spec->probes] */
     bool fused;        /* the loss visits the last layer in chunks */
 

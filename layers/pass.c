@@ -14,10 +14,12 @@ static double now_ms(void) {
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
 }
 
-/* The batch becomes the data's value; readers beyond the first see the same memory. */
+/* What the batch brings becomes values; readers beyond the first see the same memory. */
 static void bind_batch(Model *model, const Batch *batch) {
     model->data->value.ids = (int32_t *)(uintptr_t)batch->ids;
     model->data->value.v = (real *)(uintptr_t)batch->x;
+    if (model->target) model->target->value.ids = (int32_t *)(uintptr_t)batch->target_ids;
+    if (model->context) model->context->value.v = (real *)(uintptr_t)batch->context;
     for (size_t i = 0; i < model->aliases; i++) {
         model->alias[i].value.v = model->alias[i].origin->v;
         model->alias[i].value.readers = model->alias[i].origin->readers;

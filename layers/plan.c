@@ -11,13 +11,23 @@
 /* ---- facts --------------------------------------------------------------------------------------- */
 
 size_t plan_max_rows(const Plan *plan, Grain grain) {
-    return grain == PER_STEP ? plan->model->spec->max_rows : plan->model->spec->max_sequences;
+    const ModelSpec *spec = plan->model->spec;
+    switch (grain) {
+    case PER_STEP:
+        return spec->max_rows;
+    case PER_TARGET_STEP:
+        return spec->max_target_rows;
+    case PER_SEQUENCE:
+        break;
+    }
+    return spec->max_sequences;
 }
 size_t plan_max_sequences(const Plan *plan) {
     return plan->model->spec->max_sequences;
 }
-size_t plan_max_length(const Plan *plan) {
-    return plan->model->spec->max_length;
+size_t plan_max_length(const Plan *plan, Grain grain) {
+    const ModelSpec *spec = plan->model->spec;
+    return grain == PER_TARGET_STEP ? spec->max_target_length : spec->max_length;
 }
 size_t plan_seq_len(const Plan *plan) {
     return plan->model->spec->seq_len;
@@ -69,7 +79,7 @@ Status plan_value(Model *model, const char *name, Grain grain, size_t features, 
             "model: %s: %zu rows of %zu features overflow the address space; make the layer or the batch smaller", name,
             rows, features);
     for (size_t i = 0; i < model->values; i++)
-        if (strcmp(model->value[i]->value.name, name) == 0 && i > 0)
+        if (strcmp(model->value[i]->value.name, name) == 0 && layer != SIZE_MAX)
             return status_fail(ERR_USAGE, "model: two values are named '%s'; give one of their layers another name",
                                name);
     TRY(model_grow((void **)&model->value, model->values, sizeof(ValueNode *)));
@@ -108,6 +118,10 @@ Value *plan_sibling(const Value *value, const char *suffix) {
         if (name[stem] == '.' && strcmp(name + stem + 1, suffix) == 0) return source->out[i];
     }
     return NULL;
+}
+
+Value *plan_context(const Plan *plan) {
+    return plan->model->context ? &plan->model->context->value : NULL;
 }
 
 /* ---- parameters --------------------------------------------------------------------------------------- */

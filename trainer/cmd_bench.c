@@ -124,7 +124,7 @@ static Status measure(Session *s, size_t wanted, Figures *f) {
         f->memory = all[6];
         f->peak_gflops *= (double)comm_size(s->comm);
         f->tokens_per_s = rows / (f->step_ms / 1e3);
-        f->gflops = model_flops_per_row(s->engine->model) * f->tokens_per_s / 1e9;
+        f->gflops = model_flops_per_row(s->engine->model, PER_STEP) * f->tokens_per_s / 1e9;
     }
     free(ms);
     return status;

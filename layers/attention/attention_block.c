@@ -18,6 +18,7 @@ static Status plan_torch(AttentionBlock *block, Layer *layer, Plan *plan) {
     Dense *in = &block->in[0];
     in->I = E;
     in->O = 3 * E;
+    in->grain = block->out.grain = block->grain;
     snprintf(name, sizeof name, "%sin_proj_", block->prefix);
     TRY(dense_plan(in, layer, plan, name, xavier, block->bias ? &zero : NULL));
     block->out.I = block->out.O = E;
@@ -34,6 +35,7 @@ static Status plan_free(AttentionBlock *block, Layer *layer, Plan *plan) {
         Dense *in = &block->in[i];
         in->I = block->I[i];
         in->O = block->P;
+        in->grain = block->grain;
         in->idle_bias = i == 1;
         const Init init = dense_init(in->I);
         snprintf(name, sizeof name, "%s%s", block->prefix, names[i]);
@@ -42,6 +44,7 @@ static Status plan_free(AttentionBlock *block, Layer *layer, Plan *plan) {
     if (!block->O) return OK;
     block->out.I = block->P;
     block->out.O = block->O;
+    block->out.grain = block->grain;
     Init init = dense_init(block->P);
     init.residual = true;
     snprintf(name, sizeof name, "%sfc.", block->prefix);
@@ -51,12 +54,12 @@ static Status plan_free(AttentionBlock *block, Layer *layer, Plan *plan) {
 Status attention_plan(AttentionBlock *block, Layer *layer, Plan *plan) {
     size_t reals;
     if (!size_multiply3(block->heads, block->d, 3, &reals) ||
-        !size_multiply3(reals, plan_max_rows(plan, PER_STEP), sizeof(double), &reals) ||
+        !size_multiply3(reals, plan_max_rows(plan, block->grain), sizeof(double), &reals) ||
         attention_scratch(block->d) > SIZE_MAX / sizeof(double) / plan_threads(plan))
         return plan_fail(
             layer, NULL,
             "%zu heads of %zu features for %zu steps overflow the address space; make the layer or the batch smaller",
-            block->heads, block->d, plan_max_rows(plan, PER_STEP));
+            block->heads, block->d, plan_max_rows(plan, block->grain));
     block->P = block->heads * block->d;
     block->threads = plan_threads(plan);
     block->scale = (real)(1 / sqrt((double)block->d));
@@ -65,7 +68,7 @@ Status attention_plan(AttentionBlock *block, Layer *layer, Plan *plan) {
 }
 
 void attention_plan_saved(const AttentionBlock *block, Plan *plan, AttentionSaved *saved) {
-    size_t rows = plan_max_rows(plan, PER_STEP);
+    size_t rows = plan_max_rows(plan, block->grain);
     plan_saved(plan, &saved->qkv, rows * 3 * block->P);
     if (block->O) plan_saved(plan, &saved->context, rows * block->P);
     plan_saved(plan, &saved->norm, rows * 2 * block->heads);
@@ -73,11 +76,11 @@ void attention_plan_saved(const AttentionBlock *block, Plan *plan, AttentionSave
 
 void attention_plan_scratch(const AttentionBlock *block, Plan *plan, AttentionWork *work) {
     plan_tmp(plan, &work->scratch, block->threads * attention_scratch(block->d));
-    if (plan_trains(plan)) plan_tmp(plan, &work->delta, plan_max_rows(plan, PER_STEP) * block->heads);
+    if (plan_trains(plan)) plan_tmp(plan, &work->delta, plan_max_rows(plan, block->grain) * block->heads);
 }
 
 void attention_plan_gradients(const AttentionBlock *block, Plan *plan, AttentionWork *work) {
-    size_t rows = plan_max_rows(plan, PER_STEP);
+    size_t rows = plan_max_rows(plan, block->grain);
     plan_tmp(plan, &work->dqkv, rows * 3 * block->P);
     if (block->O) plan_tmp(plan, &work->dcontext, rows * block->P);
 }
@@ -125,8 +128,8 @@ static Attention attention_of(const AttentionBlock *block, const Pass *pass, con
     const Rows *rows = &pass->rows;
     const size_t ld = 3 * block->P;
     return (Attention){.sequences = rows->sequences,
-                       .q_offset = rows->offset,
-                       .k_offset = rows->offset,
+                       .q_offset = rows_offset(rows, block->grain),
+                       .k_offset = rows_offset(rows, block->grain),
                        .heads = block->heads,
                        .d = block->d,
                        .scale = block->scale,
@@ -148,7 +151,7 @@ static Attention attention_of(const AttentionBlock *block, const Pass *pass, con
 
 void attention_forward(const AttentionBlock *block, const Pass *pass, const AttentionSaved *saved,
                        const AttentionWork *work, const real *const x[], real *y) {
-    const size_t rows = rows_of(&pass->rows, PER_STEP), P = block->P;
+    const size_t rows = rows_of(&pass->rows, block->grain), P = block->P;
     if (block->names == ATTENTION_TORCH) {
         project_torch(block, rows, x, saved->qkv); /* (1) */
     } else {
@@ -172,7 +175,7 @@ typedef struct InLeaf {
 static void in_weight_leaf(void *context, const Pass *pass, size_t s, real *dW) {
     const InLeaf *leaf = context;
     const AttentionBlock *block = leaf->block;
-    const size_t first = shard_row(&pass->rows, PER_STEP, s), end = shard_row(&pass->rows, PER_STEP, s + 1),
+    const size_t first = shard_row(&pass->rows, block->grain, s), end = shard_row(&pass->rows, block->grain, s + 1),
                  P = block->P, I = block->I[0];
     EACH_GROUP(block) {
         const size_t m = (group.end - group.first) * P;
@@ -191,17 +194,18 @@ static void in_weight_leaf(void *context, const Pass *pass, size_t s, real *dW) 
 
 static void in_bias_leaf(void *context, const Pass *pass, size_t s, real *db) {
     const InLeaf *leaf = context;
-    const size_t first = shard_row(&pass->rows, PER_STEP, s), end = shard_row(&pass->rows, PER_STEP, s + 1),
-                 ld = 3 * leaf->block->P;
+    const AttentionBlock *block = leaf->block;
+    const size_t first = shard_row(&pass->rows, block->grain, s), end = shard_row(&pass->rows, block->grain, s + 1),
+                 ld = 3 * block->P;
     column_sums(leaf->dqkv + first * ld, ld, in_order(ld), end - first, db, false);
-    op_zero(leaf->block->P, db + leaf->block->P);
+    op_zero(block->P, db + block->P);
 }
 
 /* (1') with in_proj_weight */
 static void backward_torch(const AttentionBlock *block, const Pass *pass, const real *const x[], const real *dqkv,
                            real *const dx[], bool add) {
     const Dense *in = &block->in[0];
-    const size_t rows = rows_of(&pass->rows, PER_STEP), P = block->P;
+    const size_t rows = rows_of(&pass->rows, block->grain), P = block->P;
     InLeaf leaf = {block, x, dqkv};
     grad_shards(pass, in->weight, in_weight_leaf, &leaf);
     if (in->bias) grad_shards(pass, in->bias, in_bias_leaf, &leaf);
@@ -223,7 +227,7 @@ static void backward_torch(const AttentionBlock *block, const Pass *pass, const 
 /* (1') with three matrices */
 static void backward_free(const AttentionBlock *block, const Pass *pass, const real *const x[], const real *dqkv,
                           real *const dx[], bool add) {
-    const size_t rows = rows_of(&pass->rows, PER_STEP), P = block->P;
+    const size_t rows = rows_of(&pass->rows, block->grain), P = block->P;
     for (size_t i = 0; i < ATTENTION_INPUTS; i++)
         dense_gradients(&block->in[i], pass, dqkv + i * P, 3 * P, x[block->source[i]], block->I[i]);
     for (size_t i = 0; i < ATTENTION_INPUTS; i++) {
@@ -236,7 +240,7 @@ static void backward_free(const AttentionBlock *block, const Pass *pass, const r
 void attention_backward(const AttentionBlock *block, const Pass *pass, const AttentionSaved *saved,
                         const AttentionWork *work, const real *const x[], const real *y, const real *dy,
                         real *const dx[], bool add) {
-    const size_t rows = rows_of(&pass->rows, PER_STEP), P = block->P;
+    const size_t rows = rows_of(&pass->rows, block->grain), P = block->P;
     AttentionBackward backward = {.forward = attention_of(block, pass, saved, work),
                                   .dout = dy,
                                   .lddo = P,

@@ -47,6 +47,7 @@ typedef struct AttentionBlock {
     size_t I[ATTENTION_INPUTS];      /* features of what query, key and value are made from */
     size_t source[ATTENTION_INPUTS]; /* which input that is: 0 0 0, 0 1 1 or 0 1 2 */
     size_t O;                        /* features of the output projection; 0: none */
+    Grain grain;                     /* of the rows */
     bool bias, causal;
     double dropout; /* of the weights */
     uint32_t site;

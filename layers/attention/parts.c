@@ -63,7 +63,7 @@ typedef struct DenseLeaf {
 static void dense_weight_leaf(void *context, const Pass *pass, size_t s, real *dW) {
     const DenseLeaf *leaf = context;
     const Dense *dense = leaf->dense;
-    size_t first = shard_row(&pass->rows, PER_STEP, s), end = shard_row(&pass->rows, PER_STEP, s + 1);
+    size_t first = shard_row(&pass->rows, dense->grain, s), end = shard_row(&pass->rows, dense->grain, s + 1);
     gemm_tn(&(GemmTn){.m = dense->O,
                       .n = dense->I,
                       .k = end - first,
@@ -78,9 +78,10 @@ static void dense_weight_leaf(void *context, const Pass *pass, size_t s, real *d
 
 static void dense_bias_leaf(void *context, const Pass *pass, size_t s, real *db) {
     const DenseLeaf *leaf = context;
-    size_t first = shard_row(&pass->rows, PER_STEP, s), end = shard_row(&pass->rows, PER_STEP, s + 1);
-    if (leaf->dense->idle_bias) op_zero(leaf->dense->O, db);
-    else column_sums(leaf->dy + first * leaf->lddy, leaf->lddy, in_order(leaf->dense->O), end - first, db, false);
+    const Dense *dense = leaf->dense;
+    size_t first = shard_row(&pass->rows, dense->grain, s), end = shard_row(&pass->rows, dense->grain, s + 1);
+    if (dense->idle_bias) op_zero(dense->O, db);
+    else column_sums(leaf->dy + first * leaf->lddy, leaf->lddy, in_order(dense->O), end - first, db, false);
 }
 
 void dense_gradients(const Dense *dense, const Pass *pass, const real *dy, size_t lddy, const real *x, size_t ldx) {
@@ -97,9 +98,9 @@ Status norm_plan(Norm *norm, Layer *layer, Plan *plan, const char *prefix, bool 
     return plan_named(layer, plan, &norm->bias, prefix, "bias", (Init){.kind = INIT_ZERO}, 1, norm->F, 1);
 }
 
-void norm_plan_saved(Plan *plan, NormSaved *saved) {
-    plan_saved(plan, &saved->mean, plan_max_rows(plan, PER_STEP));
-    plan_saved(plan, &saved->rstd, plan_max_rows(plan, PER_STEP));
+void norm_plan_saved(const Norm *norm, Plan *plan, NormSaved *saved) {
+    plan_saved(plan, &saved->mean, plan_max_rows(plan, norm->grain));
+    plan_saved(plan, &saved->rstd, plan_max_rows(plan, norm->grain));
 }
 
 void norm_forward(const Norm *norm, size_t rows, const real *x, real *y, const NormSaved *saved) {
@@ -115,7 +116,7 @@ typedef struct NormLeaf {
 
 static void norm_weight_leaf(void *context, const Pass *pass, size_t s, real *dweight) {
     const NormLeaf *leaf = context;
-    size_t first = shard_row(&pass->rows, PER_STEP, s), end = shard_row(&pass->rows, PER_STEP, s + 1);
+    size_t first = shard_row(&pass->rows, leaf->norm->grain, s), end = shard_row(&pass->rows, leaf->norm->grain, s + 1);
     size_t F = leaf->norm->F;
     op_layer_norm_gradients(end - first, F, leaf->x + first * F, leaf->saved->mean + first, leaf->saved->rstd + first,
                             leaf->dy + first * F, dweight, NULL);
@@ -123,7 +124,7 @@ static void norm_weight_leaf(void *context, const Pass *pass, size_t s, real *dw
 
 static void norm_bias_leaf(void *context, const Pass *pass, size_t s, real *dbias) {
     const NormLeaf *leaf = context;
-    size_t first = shard_row(&pass->rows, PER_STEP, s), end = shard_row(&pass->rows, PER_STEP, s + 1);
+    size_t first = shard_row(&pass->rows, leaf->norm->grain, s), end = shard_row(&pass->rows, leaf->norm->grain, s + 1);
     size_t F = leaf->norm->F;
     column_sums(leaf->dy + first * F, F, in_order(F), end - first, dbias, false);
 }

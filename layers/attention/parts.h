@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * parts.h: a linear map and a layer normalisation as parts of a larger layer: parameters, forward,
- * gradients. Rows are those of PER_STEP values; x and y may be columns of wider matrices where a leading
- * dimension is given.
+ * gradients. x and y may be columns of wider matrices where a leading dimension is given.
  *
  *   Dense   y = x W^T + b       dx = dy W       dW = dy^T x       db = sum of dy
  *   Norm    y = (x - mean) rstd * weight + bias
@@ -15,12 +14,13 @@
 
 typedef struct Dense {
     size_t I, O;
+    Grain grain; /* of the rows */
     Param *weight, *bias;
     Packed forward, backward;
     bool idle_bias; /* nothing depends on the bias: its gradient is zero, not rounding errors */
 } Dense;
 
-/* Sizes I and O are set by the caller. Parameters "<prefix>weight" and, unless bias is NULL, "<prefix>bias". */
+/* I, O and grain are set by the caller. Parameters "<prefix>weight" and, unless bias is NULL, "<prefix>bias". */
 MUST_CHECK Status dense_plan(Dense *dense, Layer *layer, Plan *plan, const char *prefix, Init weight, const Init *bias);
 void dense_forward(const Dense *dense, size_t rows, const real *x, size_t ldx, real *y, size_t ldy);
 void dense_input_gradient(const Dense *dense, size_t rows, const real *dy, size_t lddy, real *dx, size_t lddx,
@@ -32,6 +32,7 @@ Init dense_init(size_t inputs);
 
 typedef struct Norm {
     size_t F;
+    Grain grain; /* of the rows */
     real eps;
     Param *weight, *bias;
 } Norm;
@@ -40,9 +41,9 @@ typedef struct NormSaved {
     real *mean, *rstd; /* [R] */
 } NormSaved;
 
-/* F and eps are set by the caller. Parameters "<prefix>weight" and, with bias, "<prefix>bias". */
+/* F, grain and eps are set by the caller. Parameters "<prefix>weight" and, with bias, "<prefix>bias". */
 MUST_CHECK Status norm_plan(Norm *norm, Layer *layer, Plan *plan, const char *prefix, bool bias);
-void norm_plan_saved(Plan *plan, NormSaved *saved);
+void norm_plan_saved(const Norm *norm, Plan *plan, NormSaved *saved);
 /* Writes saved; the same again for the same x. */
 void norm_forward(const Norm *norm, size_t rows, const real *x, real *y, const NormSaved *saved);
 void norm_gradients(const Norm *norm, const Pass *pass, const real *x, const NormSaved *saved, const real *dy);

@@ -68,10 +68,10 @@ static Status plan_query(Layer *layer) {
 static Status basic_plan(Layer *layer, Plan *plan) {
     Basic *self = layer->self;
     const Value *in = layer->in[0];
-    const size_t B = plan_max_sequences(plan), R = plan_max_rows(plan, PER_STEP);
+    const size_t B = plan_max_sequences(plan), R = plan_max_rows(plan, in->grain);
     self->H = in->features;
     self->threads = plan_threads(plan);
-    if (in->grain != PER_STEP)
+    if (!grain_has_time(in->grain))
         return plan_fail(layer, "input", "'%s' has one row per sequence already; name a layer with one per step",
                          in->name);
     TRY(plan_query(layer));
@@ -97,10 +97,10 @@ static Attention attention_of(const Layer *layer, const Pass *pass) {
     const size_t H = self->H;
     for (size_t b = 0; b <= rows->sequences; b++) self->unit[b] = b;
     for (size_t b = 0; self->last && b < rows->sequences; b++)
-        memcpy(self->tmp.q + b * H, in->v + (rows->offset[b + 1] - 1) * H, H * sizeof(real));
+        memcpy(self->tmp.q + b * H, in->v + (sequence_row(rows, in->grain, b + 1) - 1) * H, H * sizeof(real));
     return (Attention){.sequences = rows->sequences,
                        .q_offset = self->unit,
-                       .k_offset = rows->offset,
+                       .k_offset = rows_offset(rows, in->grain),
                        .heads = 1,
                        .d = H,
                        .scale = 1,
@@ -126,7 +126,7 @@ static void basic_forward(Layer *layer, const Pass *pass) {
 static void basic_backward(Layer *layer, const Pass *pass) {
     const Basic *self = layer->self;
     const Rows *rows = &pass->rows;
-    const size_t H = self->H, count = rows_of(rows, PER_STEP) * H;
+    const size_t H = self->H, count = rows_of(rows, layer->in[0]->grain) * H;
     const Value *query = self->last ? NULL : layer->in[1];
     real *dx = layer->in[0]->g, *dq = self->tmp.dq;
     size_t lddq = H;
@@ -149,7 +149,7 @@ static void basic_backward(Layer *layer, const Pass *pass) {
     if (!dx) return;
     op_add(count, self->tmp.dv, dx);
     for (size_t b = 0; self->last && b < rows->sequences; b++)
-        op_add(H, dq + b * H, dx + (rows->offset[b + 1] - 1) * H);
+        op_add(H, dq + b * H, dx + (sequence_row(rows, layer->in[0]->grain, b + 1) - 1) * H);
 }
 
 static const LayerCase cases[] = {

@@ -39,10 +39,10 @@ static Status channel_plan(Layer *layer, Plan *plan) {
     const ChannelConfig *config = layer->config;
     Channel *self = layer->self;
     const Value *in = layer->in[0];
-    const size_t H = in->features, rows = plan_max_rows(plan, PER_STEP);
+    const size_t H = in->features, rows = plan_max_rows(plan, in->grain);
     size_t square;
     self->H = H;
-    if (in->grain != PER_STEP)
+    if (!grain_has_time(in->grain))
         return plan_fail(layer, "input", "'%s' has one row per sequence already; name a layer with one per step",
                          in->name);
     if (!size_multiply(H, panel_round(H), &square))
@@ -50,7 +50,7 @@ static Status channel_plan(Layer *layer, Plan *plan) {
                          H);
     plan_output(plan, layer, "", PER_SEQUENCE, H * H);
     const Init init = dense_init(H);
-    self->scores = (Dense){.I = H, .O = H, .idle_bias = true};
+    self->scores = (Dense){.I = H, .O = H, .grain = in->grain, .idle_bias = true};
     TRY(dense_plan(&self->scores, layer, plan, "", init, config->bias ? &init : NULL));
     plan_saved(plan, &self->saved.w, rows * H);
     if (!plan_trains(plan)) return OK;
@@ -61,7 +61,7 @@ static Status channel_plan(Layer *layer, Plan *plan) {
 
 static void channel_forward(Layer *layer, const Pass *pass) {
     const Channel *self = layer->self;
-    const size_t *offset = pass->rows.offset, B = pass->rows.sequences, H = self->H;
+    const size_t *offset = rows_offset(&pass->rows, layer->in[0]->grain), B = pass->rows.sequences, H = self->H;
     const real *x = layer->in[0]->v;
     real *w = self->saved.w, *y = layer->out[0]->v;
     if (!y) return;
@@ -95,7 +95,7 @@ static void back_through_sum(const Channel *self, size_t T, const real *x, const
 
 static void channel_backward(Layer *layer, const Pass *pass) {
     const Channel *self = layer->self;
-    const size_t *offset = pass->rows.offset, B = pass->rows.sequences, H = self->H;
+    const size_t *offset = rows_offset(&pass->rows, layer->in[0]->grain), B = pass->rows.sequences, H = self->H;
     const real *x = layer->in[0]->v, *w = self->saved.w, *dy = layer->out[0]->g;
     real *dx = layer->in[0]->g, *dw = self->tmp.dw;
     for (size_t b = 0; b < B; b++) {

@@ -44,11 +44,8 @@ static void apply_mask(const Layer *layer, const Pass *pass, const real *from, r
         op_zero(count, to);
         return;
     }
-    const size_t *offset = pass->rows.offset;
-    if (in->grain == PER_SEQUENCE) {
-        for (size_t b = 0; b <= pass->rows.sequences; b++) self->offset[b] = b;
-        offset = self->offset;
-    }
+    const size_t *offset = in->grain == PER_SEQUENCE ? self->offset : rows_offset(&pass->rows, in->grain);
+    for (size_t b = 0; in->grain == PER_SEQUENCE && b <= pass->rows.sequences; b++) self->offset[b] = b;
     const DropoutKey key = {pass->seed, pass->step, layer->key, 0};
     op_dropout(key, (real)config->p, pass->rows.sequences, offset, pass->rows.position, F, from, F, to, F);
 }

@@ -42,11 +42,15 @@ typedef struct MultiHead {
 static Status plan_inputs(Layer *layer, AttentionBlock *block) {
     const Value *const *in = (const Value *const *)layer->in;
     for (size_t i = 0; i < layer->inputs; i++)
-        if (in[i]->grain != PER_STEP)
+        if (!grain_has_time(in[i]->grain))
             return plan_fail(
                 layer, "input",
                 "'%s' has one row per sequence, attention reads one per step; name a layer before the select",
                 in[i]->name);
+    for (size_t i = 1; i < layer->inputs; i++)
+        if (in[i]->grain != in[0]->grain)
+            return plan_fail(layer, "input", "'%s' and '%s' have steps of different sequences; name two of one stream",
+                             in[0]->name, in[i]->name);
     if (layer->inputs == 3 && in[2] == in[1]) layer->inputs = 2;
     if (layer->inputs == 2 && in[1] == in[0]) layer->inputs = 1;
     for (size_t i = 0; i < ATTENTION_INPUTS; i++) {
@@ -79,10 +83,11 @@ static Status multi_head_plan(Layer *layer, Plan *plan) {
                               .I = {block->I[0], block->I[1], block->I[2]},
                               .source = {block->source[0], block->source[1], block->source[2]},
                               .O = config->out_features == KEY_NULL_SIZE ? E : config->out_features,
+                              .grain = layer->in[0]->grain,
                               .bias = config->bias,
                               .causal = config->causal,
                               .dropout = config->dropout};
-    plan_output(plan, layer, "", PER_STEP, block->O);
+    plan_output(plan, layer, "", block->grain, block->O);
     TRY(attention_plan(block, layer, plan));
     attention_plan_saved(block, plan, &self->saved);
     attention_plan_scratch(block, plan, &self->tmp);

@@ -52,14 +52,14 @@ static Status positional_plan(Layer *layer, Plan *plan) {
     const Value *in = layer->in[0];
     const size_t max_len = config->max_len == KEY_NULL_SIZE ? plan_seq_len(plan) : config->max_len;
     self->E = in->features;
-    self->steps = plan_max_length(plan);
-    if (in->grain != PER_STEP)
+    self->steps = plan_max_length(plan, in->grain);
+    if (!grain_has_time(in->grain))
         return plan_fail(layer, "input",
                          "'%s' has one row per sequence and no time; leave the layer out, or move it up", in->name);
     if (self->steps > max_len)
-        return plan_fail(layer, "max_len", "%zu, but the data's longest sequence has %zu steps; make it at least that",
-                         max_len, self->steps);
-    plan_output(plan, layer, "", PER_STEP, self->E);
+        return plan_fail(layer, "max_len", "%zu, but the %s longest sequence has %zu steps; make it at least that",
+                         max_len, in->grain == PER_STEP ? "data's" : "decoder's", self->steps);
+    plan_output(plan, layer, "", in->grain, self->E);
     if (config->kind == SINUSOIDAL) {
         plan_kept(plan, &self->table, self->steps * self->E);
         return OK;
@@ -67,7 +67,7 @@ static Status positional_plan(Layer *layer, Plan *plan) {
     TRY(plan_param(plan, layer, &self->weight, "weight", (Init){.kind = INIT_NORMAL, .scale = 1, .gpt2 = true}, 2,
                    max_len, self->E));
     if (plan_trains(plan) && config->dropout > 0)
-        plan_tmp(plan, &self->tmp.dy, plan_max_rows(plan, PER_STEP) * self->E);
+        plan_tmp(plan, &self->tmp.dy, plan_max_rows(plan, in->grain) * self->E);
     return OK;
 }
 
@@ -104,21 +104,22 @@ static bool drops(const Layer *layer, const Pass *pass) {
 
 static void drop(const Layer *layer, const Pass *pass, const real *from, real *to) {
     const PositionalConfig *config = layer->config;
+    const Rows *rows = &pass->rows;
     const size_t E = layer->in[0]->features;
     const DropoutKey key = {pass->seed, pass->step, layer->key, 0};
-    op_dropout(key, (real)config->dropout, pass->rows.sequences, pass->rows.offset, pass->rows.position, E, from, E, to,
-               E);
+    op_dropout(key, (real)config->dropout, rows->sequences, rows_offset(rows, layer->in[0]->grain), rows->position, E,
+               from, E, to, E);
 }
 
 static void positional_forward(Layer *layer, const Pass *pass) {
     const PositionalConfig *config = layer->config;
     Positional *self = layer->self;
-    const size_t *offset = pass->rows.offset, E = self->E;
+    const size_t *offset = rows_offset(&pass->rows, layer->in[0]->grain), E = self->E;
     real *y = layer->out[0]->v;
     if (!y) return;
     if (config->kind == SINUSOIDAL && !self->filled) fill_table(self);
     const real *P = config->kind == SINUSOIDAL ? self->table : self->weight->v;
-    op_copy(rows_of(&pass->rows, PER_STEP) * E, layer->in[0]->v, y);
+    op_copy(rows_of(&pass->rows, layer->in[0]->grain) * E, layer->in[0]->v, y);
     for (size_t b = 0; b < pass->rows.sequences; b++)
         op_add((offset[b + 1] - offset[b]) * E, P, y + offset[b] * E); /* (1) */
     if (drops(layer, pass)) drop(layer, pass, y, y);
@@ -126,12 +127,13 @@ static void positional_forward(Layer *layer, const Pass *pass) {
 
 typedef struct Leaf {
     const Positional *self;
+    Grain grain;
     const real *dy;
 } Leaf;
 
 static void weight_leaf(void *context, const Pass *pass, size_t s, real *dP) {
     const Leaf *leaf = context;
-    const size_t *offset = pass->rows.offset, E = leaf->self->E;
+    const size_t *offset = rows_offset(&pass->rows, leaf->grain), E = leaf->self->E;
     op_zero(leaf->self->weight->count, dP);
     for (size_t b = pass->rows.shard[s]; b < pass->rows.shard[s + 1]; b++)
         op_add((offset[b + 1] - offset[b]) * E, leaf->dy + offset[b] * E, dP);
@@ -146,10 +148,10 @@ static void positional_backward(Layer *layer, const Pass *pass) {
         drop(layer, pass, dy, to); /* (2) */
         dy = to;
     } else if (dx) {
-        op_copy(rows_of(&pass->rows, PER_STEP) * self->E, dy, dx);
+        op_copy(rows_of(&pass->rows, layer->in[0]->grain) * self->E, dy, dx);
     }
     if (!self->weight) return;
-    Leaf leaf = {self, dy};
+    Leaf leaf = {self, layer->in[0]->grain, dy};
     grad_shards(pass, self->weight, weight_leaf, &leaf); /* (3) */
 }
 

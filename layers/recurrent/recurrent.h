@@ -14,7 +14,9 @@
  *
  * (b) and (c) run over blocks of sequences, each block for the whole length without a barrier; the
  * bits do not depend on the blocks. A block's sequences are ordered by falling length, so those that
- * still have a step at t are the first ones; step t of the reverse direction is row length - 1 - t. */
+ * still have a step at t are the first ones; step t of the reverse direction is row length - 1 - t.
+ *
+ * Inside, PER_STEP means the stream of the layer's input, be it the data's or the target's. */
 #ifndef LOCKSTEP_LAYERS_RECURRENT_RECURRENT_H
 #define LOCKSTEP_LAYERS_RECURRENT_RECURRENT_H
 

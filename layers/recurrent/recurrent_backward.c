@@ -179,8 +179,9 @@ static void list_before(const Rows *rows, bool reverse, int64_t *before) {
     }
 }
 
-void recurrent_backward(Layer *layer, const Pass *pass) {
+void recurrent_backward(Layer *layer, const Pass *whole) {
     Recurrent *self = layer->self;
+    const Pass stream = pass_stream(whole, layer->in[0]->grain), *pass = &stream;
     const Rows *rows = &pass->rows;
     Blocks blocks = blocks_deal(self, rows);
     size_t tasks = blocks.count * self->D;

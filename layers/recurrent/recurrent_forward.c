@@ -161,8 +161,9 @@ static void drop_between(const Layer *layer, const Pass *pass, size_t l) {
                self->saved.h[l - 1], self->features, self->saved.dropped[l - 1], self->features);
 }
 
-void recurrent_forward(Layer *layer, const Pass *pass) {
+void recurrent_forward(Layer *layer, const Pass *whole) {
     Recurrent *self = layer->self;
+    const Pass stream = pass_stream(whole, layer->in[0]->grain), *pass = &stream;
     Blocks blocks = blocks_deal(self, &pass->rows);
     size_t tasks = blocks.count * self->D;
     for (size_t l = 0; l < self->L; l++) {

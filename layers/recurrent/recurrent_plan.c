@@ -25,7 +25,7 @@ static Status plan_sizes(Layer *layer, Plan *plan, const Cell *cell) {
         return plan_fail(layer, "input",
                          "'%s' holds ids, a recurrent layer reads numbers; put an embedding or a one_hot in front",
                          in->name);
-    if (in->grain != PER_STEP)
+    if (!grain_has_time(in->grain))
         return plan_fail(layer, "input", "'%s' has one row per sequence, a recurrent layer reads one per step",
                          in->name);
 
@@ -43,10 +43,11 @@ static Status plan_sizes(Layer *layer, Plan *plan, const Cell *cell) {
     self->trains = plan_trains(plan);
     self->threads = plan_threads(plan);
 
+    const size_t most = plan_max_rows(plan, in->grain);
     size_t reals;
-    if (!size_multiply3(plan_max_rows(plan, PER_STEP), self->gates, 2 * sizeof(real), &reals))
+    if (!size_multiply3(most, self->gates, 2 * sizeof(real), &reals))
         return plan_fail(layer, "hidden_size", "%zu units for %zu steps are more than memory can address; use fewer",
-                         self->H, plan_max_rows(plan, PER_STEP));
+                         self->H, most);
 
     size_t rows = BLOCK_BYTES / sizeof(real) / self->gates / BLOCK_MIN * BLOCK_MIN;
     rows = at_most(at_least(rows, BLOCK_MIN), BLOCK_MAX);
@@ -88,7 +89,7 @@ static Status plan_stream(Layer *layer, Plan *plan, size_t l, size_t d) {
     if (self->cell->carries_c) plan_state(plan, &stream->state.c, H);
     if (!self->trains) return OK;
 
-    size_t rows = plan_max_rows(plan, PER_STEP), sequences = plan_max_sequences(plan);
+    size_t rows = plan_max_rows(plan, layer->in[0]->grain), sequences = plan_max_sequences(plan);
     TRY(plan_packed(plan, &stream->ih_back, stream->p.weight_ih, PACK_PLAIN, self->order));
     TRY(plan_packed(plan, &stream->hh_back, stream->p.weight_hh, PACK_PLAIN, self->order));
     plan_saved(plan, &stream->saved.gates, rows * self->gates);
@@ -98,8 +99,9 @@ static Status plan_stream(Layer *layer, Plan *plan, size_t l, size_t d) {
     return OK;
 }
 
-static void plan_memory(Recurrent *self, Plan *plan) {
-    size_t rows = plan_max_rows(plan, PER_STEP), sequences = plan_max_sequences(plan);
+static void plan_memory(const Layer *layer, Plan *plan) {
+    Recurrent *self = layer->self;
+    size_t rows = plan_max_rows(plan, layer->in[0]->grain), sequences = plan_max_sequences(plan);
     if (self->trains) {
         for (size_t l = 0; l + 1 < self->L; l++) {
             plan_saved(plan, &self->saved.h[l], rows * self->features);
@@ -117,7 +119,7 @@ static void plan_memory(Recurrent *self, Plan *plan) {
     plan_tmp(plan, &self->tmp.scratch, self->threads * self->scratch);
     plan_index(plan, &self->index.order, sequences);
     plan_index(plan, &self->index.sorted, sequences);
-    plan_index(plan, &self->index.count, plan_max_length(plan) + 2);
+    plan_index(plan, &self->index.count, plan_max_length(plan, layer->in[0]->grain) + 2);
     plan_index(plan, &self->index.row, self->threads * 2 * self->block_rows);
 }
 
@@ -126,8 +128,8 @@ Status recurrent_plan(Layer *layer, Plan *plan, const Cell *cell) {
     TRY(plan_sizes(layer, plan, cell));
     for (size_t l = 0; l < self->L; l++)
         for (size_t d = 0; d < self->D; d++) TRY(plan_stream(layer, plan, l, d));
-    plan_memory(self, plan);
-    plan_output(plan, layer, "", PER_STEP, self->features);
+    plan_memory(layer, plan);
+    plan_output(plan, layer, "", layer->in[0]->grain, self->features);
     plan_output(plan, layer, "h_n", PER_SEQUENCE, self->L * self->features);
     if (cell->carries_c) plan_output(plan, layer, "c_n", PER_SEQUENCE, self->L * self->features);
     return OK;

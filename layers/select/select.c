@@ -60,8 +60,9 @@ typedef struct Span {
     size_t first, T;
 } Span;
 
-static Span span_of(const Pass *pass, size_t b) {
-    return (Span){pass->rows.offset[b], pass->rows.offset[b + 1] - pass->rows.offset[b]};
+static Span span_of(const Pass *pass, Grain grain, size_t b) {
+    const size_t first = sequence_row(&pass->rows, grain, b);
+    return (Span){first, sequence_row(&pass->rows, grain, b + 1) - first};
 }
 
 static void mean_rows(const real *x, Span span, size_t F, real *y) {
@@ -89,7 +90,7 @@ static void select_forward(Layer *layer, const Pass *pass) {
     size_t F = out->features;
     if (!out->v) return;
     for (size_t b = 0; b < pass->rows.sequences; b++) {
-        Span span = span_of(pass, b);
+        Span span = span_of(pass, in->grain, b);
         real *y = out->v + b * F;
         switch ((Kind)config->kind) {
         case LAST:
@@ -127,7 +128,7 @@ static void select_backward(Layer *layer, const Pass *pass) {
     if (!dx) return;
     if (config->kind != MEAN) op_zero(rows_of(&pass->rows, in->grain) * in->features, dx);
     for (size_t b = 0; b < pass->rows.sequences; b++) {
-        Span span = span_of(pass, b);
+        Span span = span_of(pass, in->grain, b);
         const real *dy = out->g + b * F;
         switch ((Kind)config->kind) {
         case LAST:

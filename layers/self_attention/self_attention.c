@@ -36,7 +36,7 @@ static Status self_attention_plan(Layer *layer, Plan *plan) {
     SelfAttention *self = layer->self;
     const Value *in = layer->in[0];
     const size_t I = in->features, H = config->hidden_size == KEY_NULL_SIZE ? I : config->hidden_size;
-    if (in->grain != PER_STEP)
+    if (!grain_has_time(in->grain))
         return plan_fail(layer, "input",
                          "'%s' has one row per sequence, attention reads one per step; name a layer before the select",
                          in->name);
@@ -45,10 +45,11 @@ static Status self_attention_plan(Layer *layer, Plan *plan) {
                                    .heads = 1,
                                    .d = H,
                                    .I = {I, I, I},
+                                   .grain = in->grain,
                                    .bias = config->bias,
                                    .causal = config->causal,
                                    .dropout = config->dropout};
-    plan_output(plan, layer, "", PER_STEP, H);
+    plan_output(plan, layer, "", in->grain, H);
     TRY(attention_plan(&self->block, layer, plan));
     attention_plan_saved(&self->block, plan, &self->saved);
     attention_plan_scratch(&self->block, plan, &self->tmp);

@@ -34,6 +34,7 @@ typedef struct EncoderLayer {
 
 typedef struct Encoder {
     size_t E, F, L;
+    Grain grain; /* of the rows */
     bool trains, norm_first;
     Activation activation;
     double dropout;

@@ -10,7 +10,7 @@ static void feed_forward_back(const Layer *layer, const Pass *pass, size_t l, co
                               real *g, real *dy) {
     const Encoder *self = layer->self;
     const EncoderLayer *own = &self->layer[l];
-    const size_t rows = rows_of(&pass->rows, PER_STEP), E = self->E, F = self->F;
+    const size_t rows = rows_of(&pass->rows, self->grain), E = self->E, F = self->F;
     const real *hidden = encoder_saved(self, l)->hidden, *active = encoder_active(layer, pass, l, false), *d = g;
     real *y = self->tmp.y, *dhidden = self->tmp.wide;
     if (encoder_drops(self, pass)) {
@@ -46,7 +46,7 @@ static void attend_back(const Layer *layer, const Pass *pass, size_t l, const re
 static void norm_back(const Norm *norm, const Pass *pass, const real *x, const NormSaved *saved, const real *dy,
                       real *dx) {
     norm_gradients(norm, pass, x, saved, dy);
-    norm_backward(norm, rows_of(&pass->rows, PER_STEP), x, saved, dy, dx);
+    norm_backward(norm, rows_of(&pass->rows, norm->grain), x, saved, dy, dx);
 }
 
 /* g, the gradient of e, becomes that of x. */
@@ -54,7 +54,7 @@ static void pre_norm_back(const Layer *layer, const Pass *pass, size_t l, real *
     const Encoder *self = layer->self;
     const EncoderLayer *own = &self->layer[l];
     const EncoderSaved *saved = encoder_saved(self, l);
-    const size_t rows = rows_of(&pass->rows, PER_STEP);
+    const size_t rows = rows_of(&pass->rows, self->grain);
     real *dy = self->tmp.x, *y = self->tmp.x, *dread = self->tmp.y;
     feed_forward_back(layer, pass, l, &own->norm[1], &saved->norm[1], g, dy);
     norm_back(&own->norm[1], pass, saved->mid, &saved->norm[1], dy, dy); /* (2) */
@@ -76,14 +76,14 @@ static void post_norm_back(const Layer *layer, const Pass *pass, size_t l, const
     norm_back(&own->norm[1], pass, saved->end, &saved->norm[1], dy, g); /* (4) */
     feed_forward_back(layer, pass, l, &own->norm[0], &saved->norm[0], g, g);
     norm_back(&own->norm[0], pass, saved->mid, &saved->norm[0], g, g); /* (2) */
-    const real *x = encoder_input(layer, rows_of(&pass->rows, PER_STEP), l, self->tmp.x);
+    const real *x = encoder_input(layer, rows_of(&pass->rows, self->grain), l, self->tmp.x);
     attend_back(layer, pass, l, x, g, wanted ? g : NULL);
 }
 
 void encoder_backward(Layer *layer, const Pass *pass) {
     const Encoder *self = layer->self;
     const EncoderConfig *config = layer->config;
-    const size_t rows = rows_of(&pass->rows, PER_STEP);
+    const size_t rows = rows_of(&pass->rows, self->grain);
     const real *dy = layer->out[0]->g;
     real *g = layer->in[0]->g ? layer->in[0]->g : self->tmp.g;
     if (config->norm) { /* (5) */

@@ -9,14 +9,14 @@ static void attend(const Layer *layer, const Pass *pass, size_t l, const real *x
     const EncoderSaved *saved = encoder_saved(self, l);
     attention_forward(&self->layer[l].attention, pass, &saved->attention, &self->tmp.attention, &read, saved->mid);
     encoder_drop(layer, pass, l, SITE_ATTENTION, self->E, saved->mid, saved->mid);
-    op_add(rows_of(&pass->rows, PER_STEP) * self->E, x, saved->mid);
+    op_add(rows_of(&pass->rows, self->grain) * self->E, x, saved->mid);
 }
 
 /* (3): end = s + dropped network of y. */
 static void feed_forward(const Layer *layer, const Pass *pass, size_t l, const real *s, const real *y, real *end) {
     const Encoder *self = layer->self;
     const EncoderLayer *own = &self->layer[l];
-    const size_t rows = rows_of(&pass->rows, PER_STEP);
+    const size_t rows = rows_of(&pass->rows, self->grain);
     dense_forward(&own->linear1, rows, y, self->E, encoder_saved(self, l)->hidden, self->F);
     const real *active = encoder_active(layer, pass, l, true);
     dense_forward(&own->linear2, rows, active, self->F, end, self->E);
@@ -27,7 +27,7 @@ static void feed_forward(const Layer *layer, const Pass *pass, size_t l, const r
 void encoder_forward(Layer *layer, const Pass *pass) {
     const Encoder *self = layer->self;
     const EncoderConfig *config = layer->config;
-    const size_t rows = rows_of(&pass->rows, PER_STEP);
+    const size_t rows = rows_of(&pass->rows, self->grain);
     real *out = layer->out[0]->v, *y = self->tmp.y;
     if (!out) return;
     const real *x = layer->in[0]->v;

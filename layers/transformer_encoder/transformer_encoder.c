@@ -62,6 +62,7 @@ static Status plan_layer(Layer *layer, Plan *plan, size_t l) {
                                       .heads = config->nhead,
                                       .d = E / config->nhead,
                                       .I = {E, E, E},
+                                      .grain = self->grain,
                                       .O = E,
                                       .bias = config->bias,
                                       .causal = config->causal,
@@ -73,14 +74,14 @@ static Status plan_layer(Layer *layer, Plan *plan, size_t l) {
     const Init in = dense_init(E), out = dense_init(F);
     Init residual = out;
     residual.residual = true;
-    own->linear1 = (Dense){.I = E, .O = F};
-    own->linear2 = (Dense){.I = F, .O = E};
+    own->linear1 = (Dense){.I = E, .O = F, .grain = self->grain};
+    own->linear2 = (Dense){.I = F, .O = E, .grain = self->grain};
     snprintf(name, sizeof name, "%slinear1.", stem);
     TRY(dense_plan(&own->linear1, layer, plan, name, in, config->bias ? &in : NULL));
     snprintf(name, sizeof name, "%slinear2.", stem);
     TRY(dense_plan(&own->linear2, layer, plan, name, residual, config->bias ? &out : NULL));
     for (size_t i = 0; i < 2; i++) {
-        own->norm[i] = (Norm){.F = E, .eps = (real)config->layer_norm_eps};
+        own->norm[i] = (Norm){.F = E, .grain = self->grain, .eps = (real)config->layer_norm_eps};
         snprintf(name, sizeof name, "%snorm%zu.", stem, i + 1);
         TRY(norm_plan(&own->norm[i], layer, plan, name, config->bias));
     }
@@ -91,17 +92,17 @@ static void plan_layer_saved(const Layer *layer, Plan *plan, size_t l) {
     const EncoderConfig *config = layer->config;
     Encoder *self = layer->self;
     EncoderSaved *saved = &self->layer[l].saved;
-    const size_t rows = plan_max_rows(plan, PER_STEP);
+    const size_t rows = plan_max_rows(plan, self->grain);
     attention_plan_saved(&self->layer[l].attention, plan, &saved->attention);
     plan_saved(plan, &saved->mid, rows * self->E);
     if (!self->norm_first || config->norm || l + 1 < self->L) plan_saved(plan, &saved->end, rows * self->E);
     plan_saved(plan, &saved->hidden, rows * self->F);
-    for (size_t i = 0; i < 2; i++) norm_plan_saved(plan, &saved->norm[i]);
+    for (size_t i = 0; i < 2; i++) norm_plan_saved(&self->layer[l].norm[i], plan, &saved->norm[i]);
 }
 
 static void plan_memory(const Layer *layer, Plan *plan) {
     Encoder *self = layer->self;
-    const size_t rows = plan_max_rows(plan, PER_STEP), E = self->E, F = self->F;
+    const size_t rows = plan_max_rows(plan, self->grain), E = self->E, F = self->F;
     for (size_t l = 0; l < (self->trains ? self->L : 1); l++) plan_layer_saved(layer, plan, l);
     plan_tmp(plan, &self->tmp.x, rows * E);
     plan_tmp(plan, &self->tmp.y, rows * E);
@@ -117,6 +118,7 @@ static Status encoder_plan(Layer *layer, Plan *plan) {
     const EncoderConfig *config = layer->config;
     Encoder *self = layer->self;
     const Value *in = layer->in[0];
+    self->grain = in->grain;
     self->E = in->features;
     self->F = config->dim_feedforward;
     self->L = config->num_layers;
@@ -124,7 +126,7 @@ static Status encoder_plan(Layer *layer, Plan *plan) {
     self->norm_first = config->norm_first;
     self->activation = config->activation == 0 ? ACT_RELU : ACT_GELU;
     self->dropout = config->dropout;
-    if (in->grain != PER_STEP)
+    if (!grain_has_time(in->grain))
         return plan_fail(layer, "input",
                          "'%s' has one row per sequence, attention reads one per step; name a layer before the select",
                          in->name);
@@ -132,15 +134,15 @@ static Status encoder_plan(Layer *layer, Plan *plan) {
         return plan_fail(layer, "nhead", "%zu heads cannot share the %zu features of '%s' evenly; use a divisor",
                          config->nhead, self->E, in->name);
     size_t reals;
-    if (!size_multiply3(plan_max_rows(plan, PER_STEP), self->F, sizeof(double), &reals))
+    if (!size_multiply3(plan_max_rows(plan, self->grain), self->F, sizeof(double), &reals))
         return plan_fail(layer, "dim_feedforward", "%zu features for %zu steps overflow the address space; use fewer",
-                         self->F, plan_max_rows(plan, PER_STEP));
-    plan_output(plan, layer, "", PER_STEP, self->E);
+                         self->F, plan_max_rows(plan, self->grain));
+    plan_output(plan, layer, "", self->grain, self->E);
     for (size_t l = 0; l < self->L; l++) TRY(plan_layer(layer, plan, l));
     if (config->norm) {
-        self->norm = (Norm){.F = self->E, .eps = (real)config->layer_norm_eps};
+        self->norm = (Norm){.F = self->E, .grain = self->grain, .eps = (real)config->layer_norm_eps};
         TRY(norm_plan(&self->norm, layer, plan, "norm.", config->bias));
-        norm_plan_saved(plan, &self->saved.norm);
+        norm_plan_saved(&self->norm, plan, &self->saved.norm);
     }
     plan_memory(layer, plan);
     return OK;
@@ -154,9 +156,9 @@ void encoder_drop(const Layer *layer, const Pass *pass, size_t l, EncoderSite si
     const Rows *rows = &pass->rows;
     const DropoutKey key = {pass->seed, pass->step, layer->key, (uint32_t)(l * ENCODER_SITES + site)};
     if (encoder_drops(self, pass))
-        op_dropout(key, (real)self->dropout, rows->sequences, rows->offset, rows->position, features, x, features, y,
-                   features);
-    else if (x != y) op_copy(rows_of(rows, PER_STEP) * features, x, y);
+        op_dropout(key, (real)self->dropout, rows->sequences, rows_offset(rows, self->grain), rows->position, features,
+                   x, features, y, features);
+    else if (x != y) op_copy(rows_of(rows, self->grain) * features, x, y);
 }
 
 const real *encoder_input(const Layer *layer, size_t rows, size_t l, real *memory) {
@@ -170,7 +172,7 @@ const real *encoder_input(const Layer *layer, size_t rows, size_t l, real *memor
 
 const real *encoder_active(const Layer *layer, const Pass *pass, size_t l, bool fresh) {
     const Encoder *self = layer->self;
-    const size_t count = rows_of(&pass->rows, PER_STEP) * self->F;
+    const size_t count = rows_of(&pass->rows, self->grain) * self->F;
     real *hidden = encoder_saved(self, l)->hidden;
     const bool relu = self->activation == ACT_RELU;
     if (relu && fresh) op_activation(ACT_RELU, count, hidden, hidden);

@@ -346,7 +346,7 @@ static void test_description(void **state) {
     assert_int_equal(table->uses, 2);
     assert_int_equal(model_memory(rig.model).trainable, 64 + 16);
     assert_int_equal(model_memory(rig.model).parameters, 64 + 16 + 32 + 16);
-    assert_true(model_flops_per_row(rig.model) == 6.0 * (25 + 55));
+    assert_true(model_flops_per_row(rig.model, PER_STEP) == 6.0 * (25 + 55));
     assert_string_equal(model_output(rig.model)->name, "fc");
     assert_string_equal(model_input(rig.model)->name, "data");
     model_profile(rig.model, true);
