@@ -114,6 +114,9 @@ extern const Kernels kernels_portable;
 extern const Kernels kernels_avx2;
 extern const Kernels kernels_avx512;
 #endif
+#ifdef LOCKSTEP_HAVE_NEON
+extern const Kernels kernels_neon;
+#endif
 
 /* What ops_start has chosen; the portable ones before. */
 extern const Kernels *ops_kernels;

@@ -23,6 +23,9 @@ static void supported(const Kernels *list[4]) {
         list[n++] = &kernels_avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list[n++] = &kernels_avx2;
 #endif
+#ifdef LOCKSTEP_HAVE_NEON
+    list[n++] = &kernels_neon; /* part of every AArch64 */
+#endif
     list[n++] = &kernels_portable;
     list[n] = NULL;
 }

@@ -12,12 +12,12 @@
 #include "comm/status.h"
 #include "layers/real.h"
 
-/* Chooses kernels (LOCKSTEP_ISA=avx512|avx2|portable overrides; an unknown or unsupported name is
+/* Chooses kernels (LOCKSTEP_ISA=avx512|avx2|neon|portable overrides; an unknown or unsupported name is
  * ERR_USAGE) and allocates scratch for `threads` threads. Once, before any kernel; again only after
  * ops_stop. Local. */
 MUST_CHECK Status ops_start(size_t threads);
 void ops_stop(void);
-/* "avx512", "avx2", "portable". Callable before ops_start (then: what it would choose). Local. */
+/* "avx512", "avx2", "neon", "portable". Callable before ops_start (then: what it would choose). Local. */
 const char *ops_isa(void);
 size_t ops_threads(void);
 

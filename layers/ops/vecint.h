@@ -56,6 +56,30 @@ VEC_FN vu vu_mul(vu a, vu b, vu *high) {
     return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
 }
 
+#elif defined(VEC_NEON)
+
+typedef uint32x4_t vu;
+VEC_FN vu vu_set(uint32_t x) {
+    return vdupq_n_u32(x);
+}
+VEC_FN vu vu_load(const uint32_t *p) {
+    return vld1q_u32(p);
+}
+VEC_FN vu vu_xor(vu a, vu b) {
+    return veorq_u32(a, b);
+}
+VEC_FN vu vu_add(vu a, vu b) {
+    return vaddq_u32(a, b);
+}
+VEC_FN vm vu_lt(vu a, vu b) {
+    return vcltq_u32(a, b);
+}
+VEC_FN vu vu_mul(vu a, vu b, vu *high) {
+    const uint64x2_t first = vmull_u32(vget_low_u32(a), vget_low_u32(b)), last = vmull_high_u32(a, b);
+    *high = vuzp2q_u32(vreinterpretq_u32_u64(first), vreinterpretq_u32_u64(last));
+    return vmulq_u32(a, b);
+}
+
 #else
 
 typedef uint32_t vu __attribute__((vector_size(16 * sizeof(uint32_t))));

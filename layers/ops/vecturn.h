@@ -88,6 +88,30 @@ VEC_FN void vec_turn16(const real *x, size_t ld, real *dst) {
         for (size_t j = 0; j < 16; j += 8) vec_turn8(x + i * ld + j, ld, dst + j * 16 + i);
 }
 
+#elif defined(VEC_NEON)
+
+VEC_FN float32x4_t turn_low2(float32x4_t a, float32x4_t b) {
+    return vreinterpretq_f32_f64(vzip1q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
+}
+VEC_FN float32x4_t turn_high2(float32x4_t a, float32x4_t b) {
+    return vreinterpretq_f32_f64(vzip2q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
+}
+
+VEC_FN void vec_turn4(const real *x, size_t ld, real *dst) {
+    const float32x4_t r0 = vld1q_f32(x), r1 = vld1q_f32(x + ld), r2 = vld1q_f32(x + 2 * ld), r3 = vld1q_f32(x + 3 * ld);
+    const float32x4_t even01 = vtrn1q_f32(r0, r1), odd01 = vtrn2q_f32(r0, r1);
+    const float32x4_t even23 = vtrn1q_f32(r2, r3), odd23 = vtrn2q_f32(r2, r3);
+    vst1q_f32(dst, turn_low2(even01, even23));
+    vst1q_f32(dst + 16, turn_low2(odd01, odd23));
+    vst1q_f32(dst + 32, turn_high2(even01, even23));
+    vst1q_f32(dst + 48, turn_high2(odd01, odd23));
+}
+
+VEC_FN void vec_turn16(const real *x, size_t ld, real *dst) {
+    for (size_t i = 0; i < 16; i += 4)
+        for (size_t j = 0; j < 16; j += 4) vec_turn4(x + i * ld + j, ld, dst + j * 16 + i);
+}
+
 #else
 
 VEC_FN void vec_turn16(const real *x, size_t ld, real *dst) {

@@ -21,7 +21,7 @@ for model in text classes; do
 done
 variant pairs 0 1 'one shard at once' train.shards_at_once=1
 
-for isa in portable avx2 avx512; do
+for isa in portable neon avx2 avx512; do
     # Where the machine lacks a set the program says so.
     LOCKSTEP_ISA=$isa launch 0 "$lockstep" train text.yaml --dry-run
     [ $code -eq 2 ] && grep -q 'no such kernels' err && continue

@@ -384,7 +384,7 @@ static Case part_of(const Case *c, size_t b) {
 
 static void test_bits(void **state) {
     (void)state;
-    static const char *const isa[] = {"avx512", "avx2", "portable"};
+    static const char *const isa[] = {"avx512", "avx2", "neon", "portable"};
     static const size_t threads[] = {1, 2, 3, 5};
     for (size_t n = 0; n < 8; n++) {
         Case c;

@@ -15,7 +15,7 @@
 #include "layers/ops/gemm.h"
 #include "layers/ops/ops.h"
 
-static const char *const ISA[] = {"avx512", "avx2", "portable"};
+static const char *const ISA[] = {"avx512", "avx2", "neon", "portable"};
 static const size_t THREADS[] = {1, 2, 3, 5};
 
 /* Starts the kernels of an instruction set; false if the machine lacks it. */

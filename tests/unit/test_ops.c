@@ -322,7 +322,7 @@ static void do_everything(const float *x, const float *dy, Everything *e) {
 
 static void test_same_bits(void **unused) {
     (void)unused;
-    static const char *const isa[] = {"portable", "avx2", "avx512"};
+    static const char *const isa[] = {"portable", "neon", "avx2", "avx512"};
     float *x = numbers(ALL), *dy = numbers(ALL);
     Everything *want = malloc(sizeof *want), *got = malloc(sizeof *got);
     assert_true(want && got);

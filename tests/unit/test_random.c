@@ -139,7 +139,7 @@ static void check_dropout(const float *x) {
 
 static void test_dropout(void **unused) {
     (void)unused;
-    static const char *const isa[] = {"avx512", "avx2", "portable"};
+    static const char *const isa[] = {"avx512", "avx2", "neon", "portable"};
     float *x = malloc(ROWS * LD * sizeof *x);
     assert_non_null(x);
     for (size_t i = 0; i < ROWS * LD; i++) x[i] = (float)(i % 97) + 1;

@@ -306,7 +306,7 @@ static void test_recurrent_bits_do_not_depend_on_threads(void **state) {
 
 static void test_recurrent_bits_do_not_depend_on_instruction_set(void **state) {
     (void)state;
-    static const char *const sets[] = {"portable", "avx2", "avx512"};
+    static const char *const sets[] = {"portable", "neon", "avx2", "avx512"};
     for (size_t k = 0; k < KINDS; k++) {
         Setup setup = {.kind = kinds[k],
                        .config = {.hidden_size = 37, .num_layers = 2, .bidirectional = true, .bias = true},
