@@ -40,6 +40,19 @@ static void find_wants(Model *model) {
     }
 }
 
+/* What depends on the target's stream goes forward again in model_decode; what that reads of the rest stays. */
+static void find_decoded(Model *model) {
+    if (model->target) model->target->decoded = true;
+    for (size_t l = 0; l < model->layers; l++) {
+        LayerNode *node = &model->node[l];
+        for (size_t i = 0; i < node->layer.inputs; i++)
+            if (node_of(node->layer.in[i])->decoded) node->decodes = true;
+        for (size_t i = 0; i < node->layer.outputs; i++) node_of(node->layer.out[i])->decoded = node->decodes;
+        for (size_t i = 0; i < node->layer.inputs && node->decodes && model->spec->decodes; i++)
+            if (!node_of(node->layer.in[i])->decoded) read_at(node_of(node->layer.in[i]), 2 * model->layers + 1);
+    }
+}
+
 static void read_by_loss(const Model *model, ValueNode *node, bool contributes) {
     node->value.readers++;
     read_at(node, model->layers);
@@ -92,6 +105,7 @@ static Status connect(Model *model) {
     model->alias = model_keep(model, inputs * sizeof *model->alias);
     if (!model->alias) return model->status;
     find_wants(model);
+    find_decoded(model);
     if (spec->loss.kind == LOSS_PROBE) {
         for (size_t p = 0; p < spec->probes; p++) read_by_loss(model, model->probe[p], true);
     } else {

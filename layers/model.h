@@ -51,6 +51,7 @@ typedef struct ModelSpec {
     size_t max_sequences, max_rows, max_length, max_shards, max_target_rows, max_target_length;
     size_t total_shards;
     bool trains;
+    bool decodes; /* model_decode will be called: what the decoder reads of the rest stays in memory */
     size_t threads;
     /* LOSS_PROBE: the sum over these values of <value, Batch.weight>, for checks of gradients and for
      * looking at what a value depends on. */
@@ -131,6 +132,12 @@ void model_evaluate(Model *model, const Batch *batch, ShardResult *result, int32
  * Where the loss visits the last value in chunks, its memory is taken at the first call: NULL if it is
  * short. A model without a loss has it planned. */
 const Value *model_forward(Model *model, const Batch *batch, bool carry);
+/* The layers that depend on the value "target" once more, on what the last model_forward left of the others: for
+ * a decoder that says one symbol after the other. Of the batch, target_ids and the target's stream of rows may
+ * have changed, within the planned maxima; sequences and all else must be those of that pass. To follow K
+ * beginnings of one source at once, the batch holds the source K times. Needs ModelSpec.decodes; gives what
+ * model_forward gives. */
+const Value *model_decode(Model *model, const Batch *batch);
 void model_reset_state(Model *model);
 
 /* Milliseconds in each layer's forward and backward since the last call with reset; off by default. */

@@ -16,6 +16,7 @@ typedef struct ValueNode {
     Value value;           /* first: a Value of this model is a ValueNode */
     size_t layer;          /* that writes it; SIZE_MAX: the batch */
     bool wanted;           /* something trainable lies at or below its source */
+    bool decoded;          /* depends on the target's stream */
     size_t contributions;  /* to its gradient */
     size_t first_gradient; /* moment of the first */
     size_t last_read;      /* moment of the last use of v */
@@ -44,6 +45,7 @@ typedef struct LayerNode {
     size_t first_alias, aliases; /* in Model.alias */
     bool wants;                  /* it or something below it is trainable */
     bool active;                 /* ... and the loss depends on it: goes backward */
+    bool decodes;                /* reads what depends on the target's stream */
     LayerTime time;
 } LayerNode;
 

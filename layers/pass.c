@@ -90,9 +90,10 @@ void model_evaluate(Model *model, const Batch *batch, ShardResult *result, int32
     run_loss(model, &pass, batch, result, predicted);
 }
 
-const Value *model_forward(Model *model, const Batch *batch, bool carry) {
-    const Pass pass = {.rows = batch->rows, .carry_state = carry, .sink = &model->sink};
+/* Forward alone, of all layers or of those that decode. */
+static const Value *forward_only(Model *model, const Pass *pass, const Batch *batch, bool decode) {
     Value *out = &model->output->value;
+    const size_t last = model->layers - 1;
     if (model->fused && !model->whole_output) {
         size_t bytes = plan_max_rows(&model->plan, out->grain) * out->features * sizeof(real);
         model->whole_output = pages_alloc(bytes ? bytes : sizeof(real));
@@ -101,13 +102,23 @@ const Value *model_forward(Model *model, const Batch *batch, bool carry) {
         out->v = model->whole_output;
     }
     bind_batch(model, batch);
-    for (size_t l = 0; l + 1 < model->layers; l++) layer_forward(model, &pass, l);
-    size_t last = model->layers - 1;
+    for (size_t l = 0; l < last; l++)
+        if (!decode || model->node[l].decodes) layer_forward(model, pass, l);
     memory_enter(model, forward_moment(model, last));
     double start = model->profile ? now_ms() : 0;
-    model->node[last].layer.type->forward(&model->node[last].layer, &pass);
+    model->node[last].layer.type->forward(&model->node[last].layer, pass);
     if (model->profile) model->node[last].time.forward += now_ms() - start;
     return out;
+}
+
+const Value *model_forward(Model *model, const Batch *batch, bool carry) {
+    const Pass pass = {.rows = batch->rows, .carry_state = carry, .sink = &model->sink};
+    return forward_only(model, &pass, batch, false);
+}
+
+const Value *model_decode(Model *model, const Batch *batch) {
+    const Pass pass = {.rows = batch->rows, .sink = &model->sink};
+    return forward_only(model, &pass, batch, true);
 }
 
 void model_reset_state(Model *model) {

@@ -49,13 +49,21 @@ typedef struct Sample {
     uint64_t position[SAMPLE_SEQUENCES];
     int32_t *ids, *classes;
     real *x, *values;
+    size_t target_vocabulary, context_features; /* 0: no target's stream, no context */
+    size_t target_offset[SAMPLE_SEQUENCES + 1];
+    int32_t *target_ids;
+    real *context;
     size_t probes, probe_features[SAMPLE_MOST_PROBES];
     Grain probe_grain[SAMPLE_MOST_PROBES];
     real *weight[SAMPLE_MOST_PROBES];
 } Sample;
 
+static inline size_t sample_row(const Sample *sample, Grain grain, size_t b) {
+    return grain == PER_STEP ? sample->offset[b] : grain == PER_TARGET_STEP ? sample->target_offset[b] : b;
+}
+
 static inline size_t sample_rows(const Sample *sample, Grain grain) {
-    return grain == PER_STEP ? sample->offset[sample->sequences] : sample->sequences;
+    return sample_row(sample, grain, sample->sequences);
 }
 
 /* Lengths are sample_lengths times `stretch`. features > 0: real inputs, else ids below vocabulary.
@@ -85,7 +93,31 @@ static inline void sample_make(Sample *sample, size_t sequences, size_t stretch,
     for (size_t i = 0; i < targets * columns; i++) sample->values[i] = sample_real(4, i);
 }
 
+/* A second stream of steps, lengths in the reverse order, and targets for its steps. */
+static inline void sample_target(Sample *sample, size_t vocabulary) {
+    sample->target_vocabulary = vocabulary;
+    for (size_t b = 0; b < sample->sequences; b++)
+        sample->target_offset[b + 1] =
+            sample->target_offset[b] + sample->stretch * sample_lengths[SAMPLE_SEQUENCES - 1 - b];
+    size_t rows = sample_rows(sample, PER_TARGET_STEP);
+    sample->target_ids = rig_memory(rows, sizeof *sample->target_ids);
+    for (size_t r = 0; r < rows; r++) sample->target_ids[r] = (int32_t)(random_uniform(40, r) * (double)vocabulary);
+    sample->target_grain = PER_TARGET_STEP;
+    free(sample->classes);
+    sample->classes = rig_memory(rows, sizeof *sample->classes);
+    for (size_t r = 0; r < rows && sample->columns; r++)
+        sample->classes[r] = (int32_t)(random_uniform(41, r) * (double)sample->columns);
+}
+
+static inline void sample_context(Sample *sample, size_t features) {
+    sample->context_features = features;
+    sample->context = rig_memory(sample->sequences * features, sizeof *sample->context);
+    for (size_t i = 0; i < sample->sequences * features; i++) sample->context[i] = sample_real(42, i);
+}
+
 static inline void sample_free(Sample *sample) {
+    free(sample->target_ids);
+    free(sample->context);
     free(sample->ids);
     free(sample->x);
     free(sample->classes);
@@ -114,7 +146,7 @@ typedef struct Rig {
     size_t segments;
     real *gradient[FOLD_MAX_SEGMENTS];
     Batch batch;
-    size_t offset[SAMPLE_SEQUENCES + 1], shard[64];
+    size_t offset[SAMPLE_SEQUENCES + 1], target_offset[SAMPLE_SEQUENCES + 1], shard[64];
     const real *weight[SAMPLE_MOST_PROBES];
     ShardResult result[64];
 } Rig;
@@ -124,7 +156,10 @@ static inline void rig_batch(Rig *rig, size_t total_shards) {
     size_t first, end, unused;
     fold_items(sample->sequences, total_shards, rig->first_shard, &first, &unused);
     fold_items(sample->sequences, total_shards, rig->end_shard - 1, &unused, &end);
-    for (size_t b = first; b <= end; b++) rig->offset[b - first] = sample->offset[b] - sample->offset[first];
+    for (size_t b = first; b <= end; b++) {
+        rig->offset[b - first] = sample->offset[b] - sample->offset[first];
+        rig->target_offset[b - first] = sample->target_offset[b] - sample->target_offset[first];
+    }
     size_t shards = rig->end_shard - rig->first_shard;
     for (size_t s = 0; s < shards; s++) {
         size_t begin;
@@ -132,25 +167,29 @@ static inline void rig_batch(Rig *rig, size_t total_shards) {
         rig->shard[s] = begin - first;
         rig->shard[s + 1] = unused - first;
     }
-    size_t row = sample->offset[first], target = sample->target_grain == PER_STEP ? row : first;
+    size_t row = sample->offset[first], target = sample_row(sample, sample->target_grain, first);
     rig->batch = (Batch){
         .rows = {.sequences = end - first,
                  .offset = rig->offset,
+                 .target_offset = sample->target_vocabulary ? rig->target_offset : NULL,
                  .position = sample->position + first,
                  .shards = shards,
                  .first_shard = rig->first_shard,
                  .total_shards = total_shards,
                  .shard = rig->shard,
-                 .longest = 6 * sample->stretch},
+                 .longest = 6 * sample->stretch,
+                 .target_longest = 6 * sample->stretch},
         .ids = sample->vocabulary ? sample->ids + row : NULL,
         .x = sample->features ? sample->x + row * sample->features : NULL,
+        .target_ids = sample->target_vocabulary ? sample->target_ids + sample->target_offset[first] : NULL,
+        .context = sample->context_features ? sample->context + first * sample->context_features : NULL,
         .classes = sample->classes + target,
         .values = sample->values + target * sample->columns,
         .weight = rig->weight,
     };
     for (size_t p = 0; p < sample->probes; p++)
         rig->weight[p] =
-            sample->weight[p] + (sample->probe_grain[p] == PER_STEP ? row : first) * sample->probe_features[p];
+            sample->weight[p] + sample_row(sample, sample->probe_grain[p], first) * sample->probe_features[p];
 }
 
 /* The spec of a model on a sample; layers, loss and probes are the caller's to set. */
@@ -167,6 +206,10 @@ static inline ModelSpec rig_spec(const Sample *sample, const LayerSpec *layer, s
                        .max_sequences = sample->sequences,
                        .max_rows = sample->offset[sample->sequences],
                        .max_length = 6 * sample->stretch,
+                       .target_vocabulary = sample->target_vocabulary,
+                       .context_features = sample->context_features,
+                       .max_target_rows = sample_rows(sample, PER_TARGET_STEP),
+                       .max_target_length = 6 * sample->stretch,
                        .max_shards = 1,
                        .total_shards = 1,
                        .trains = true,
