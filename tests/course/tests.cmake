@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+# course_score_<config>: every config that names a score runs as it is and reaches it, alone and on two ranks.
+# The default run leaves most of those on ranks, and what takes minutes, to the label slow.
+include(${CMAKE_CURRENT_SOURCE_DIR}/program.cmake)
+set(LONG_CONFIGS gpt)
+set(SHORT_ON_RANKS hello_rnn weather sentiment)
+file(GLOB CONFIGS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/configs/*.yaml)
+foreach(file ${CONFIGS})
+  get_filename_component(config ${file} NAME_WE)
+  file(STRINGS ${file} score REGEX "^# Score: ")
+  if(NOT score)
+    continue()
+  endif()
+  set(labels)
+  if(config IN_LIST LONG_CONFIGS)
+    set(labels slow)
+  endif()
+  program_test(course_score_${config} course/score.sh 0 LABELS course ${labels} TIMEOUT 1000 ARGUMENTS ${config})
+  if(NOT config IN_LIST SHORT_ON_RANKS)
+    set(labels slow)
+  endif()
+  program_test(course_score_${config}_ranks course/score.sh 2 LABELS course ${labels} TIMEOUT 1000 ARGUMENTS ${config})
+endforeach()
