@@ -98,7 +98,13 @@ MUST_CHECK Status checkpoint_prune(const char *run_dir, size_t keep);
 const char *checkpoint_library(void);
 
 /* What an arbitrary .h5 is: for `info`. */
-typedef enum H5Kind { H5_CHECKPOINT, H5_DATA, H5_TOKENS, H5_OTHER } H5Kind;
+typedef enum H5Kind {
+    H5_CHECKPOINT,
+    H5_DATA,
+    H5_DECODER_DATA,
+    H5_TOKENS,
+    H5_OTHER
+} H5Kind; /* DECODER: with target_lengths */
 MUST_CHECK Status checkpoint_sniff(const char *path, H5Kind *out);
 
 #endif

@@ -289,7 +289,8 @@ static Status classify(CheckpointFile *file, H5Kind *out) {
     if (ours)
         return checkpoint_refuse(
             file, "it is a Lockstep checkpoint without its digest: damaged, or written again by another program");
-    *out = H5Lexists(file->h5, "inputs", H5P_DEFAULT) > 0   ? H5_DATA
+    bool lengths = H5Lexists(file->h5, "target_lengths", H5P_DEFAULT) > 0;
+    *out = H5Lexists(file->h5, "inputs", H5P_DEFAULT) > 0   ? (lengths ? H5_DECODER_DATA : H5_DATA)
            : H5Lexists(file->h5, "tokens", H5P_DEFAULT) > 0 ? H5_TOKENS
                                                             : H5_OTHER;
     return OK;

@@ -32,6 +32,14 @@ Status data_classes(const DataConfig *config, const char *where, size_t found, s
                        config->num_classes);
 }
 
+Status data_describe_decoder(const DataConfig *config, const char *where, size_t symbols, Data *data) {
+    DataInfo *info = &data->info;
+    TRY(data_classes(config, where, symbols + 1, &info->classes));
+    info->target_per_step = true;
+    info->target_vocabulary = info->classes - 1;
+    return OK;
+}
+
 void store_even_out(Store *store) {
     if (!store->offset || store->sequences == 0) return;
     size_t length = store->offset[1];
@@ -112,6 +120,8 @@ static Status take_digest(Data *data) {
         hash_number(state, store->sequences && !store->offset ? store->stride : 0);
         if (store->offset) XXH3_128bits_update(state, store->offset, (store->sequences + 1) * sizeof *store->offset);
         if (store->start) XXH3_128bits_update(state, store->start, store->sequences * sizeof *store->start);
+        if (store->target_offset)
+            XXH3_128bits_update(state, store->target_offset, (store->sequences + 1) * sizeof *store->target_offset);
         hash_column(state, &store->input);
         hash_column(state, &store->target);
     }
@@ -131,6 +141,10 @@ static void measure_lengths(Data *data) {
             size_t length = store->offset ? store->offset[s + 1] - store->offset[s] : store->stride;
             if (length < shortest) shortest = length;
             if (length > longest) longest = length;
+        }
+        for (size_t s = 0; store->target_offset && s < store->sequences; s++) {
+            size_t rows = store->target_offset[s + 1] - store->target_offset[s] + 1;
+            if (rows > data->info.longest_target) data->info.longest_target = rows;
         }
     }
     data->info.longest = longest;
@@ -183,6 +197,7 @@ void data_close(Data **data) {
         column_free(&store->target);
         column_free(&store->input);
         free(store->offset);
+        free(store->target_offset);
         free(store->start);
         for (size_t row = 0; row < store->times; row++) free(store->time[row]);
         free(store->time);
@@ -236,12 +251,31 @@ size_t data_length(const Data *data, Split split, size_t sequence) {
     return find(data, split, sequence).length;
 }
 
+static size_t target_rows(const Data *data, const Span *span) {
+    const size_t *offset = span->store->target_offset;
+    if (offset) return offset[span->sequence + 1] - offset[span->sequence] + 1;
+    if (data->info.target_vocabulary) return 0;
+    return data->info.target_per_step ? span->length : 1;
+}
+
+size_t data_target_length(const Data *data, Split split, size_t sequence) {
+    Span span = find(data, split, sequence);
+    return target_rows(data, &span);
+}
+
+static void read_decoded(const Data *data, const Span *span, int32_t *classes) {
+    const size_t *offset = span->store->target_offset;
+    size_t symbols = offset[span->sequence + 1] - offset[span->sequence];
+    column_integers(&span->store->target, offset[span->sequence], symbols, classes);
+    classes[symbols] = (int32_t)data->info.target_vocabulary;
+}
+
 void data_read(const Data *data, Split split, size_t sequence, int32_t *ids, float *x, int32_t *classes,
                float *values) {
     const DataInfo *info = &data->info;
     Span span = find(data, split, sequence);
     const Column *input = &span.store->input, *target = &span.store->target;
-    size_t targets = info->target_per_step ? span.length : 1;
+    size_t targets = target_rows(data, &span);
     size_t first = info->target_per_step ? span.row : span.sequence, width = info->classes;
     if (span.store->start) {
         first = span.row + span.length;
@@ -249,7 +283,8 @@ void data_read(const Data *data, Split split, size_t sequence, int32_t *ids, flo
     }
     if (ids && info->ids) column_integers(input, span.row, span.length, ids);
     if (x && !info->ids) column_floats(input, span.row * info->features, span.length * info->features, x);
-    if (classes && info->target == TARGET_CLASSES) column_integers(target, first, targets, classes);
+    if (classes && span.store->target_offset) read_decoded(data, &span, classes);
+    else if (classes && info->target == TARGET_CLASSES) column_integers(target, first, targets, classes);
     if (values && info->target == TARGET_VALUES) column_floats(target, first * width, targets * info->classes, values);
 }
 

@@ -54,6 +54,8 @@ typedef struct DataConfig {
     const Vocabulary *target_vocabulary; /* pairs, csv: the same for the targets */
     size_t num_classes;                  /* 0: from the data; else the data may not have more */
     bool inputs_only;                    /* targets are not looked at and need not be there */
+    bool decoder;                        /* targets are sequences with lengths of their own (see DataInfo) */
+    bool targets_if_there;               /* with decoder: a file without targets will do */
     SeriesConfig series;                 /* csv */
     SyntheticConfig synthetic;           /* synthetic, which has no path */
 } DataConfig;
@@ -69,6 +71,10 @@ typedef struct DataInfo {
     bool ragged;            /* lengths differ */
     uint64_t digest[2];     /* XXH3-128 of what the model sees of the data */
     double unigram_entropy; /* text: nats per token of the training split's target distribution, else NAN */
+    /* With DataConfig.decoder a target is n symbols of [0, V) and behind them the end symbol V: n + 1 classes,
+     * of V + 1. Else 0: */
+    size_t target_vocabulary; /* V */
+    size_t longest_target;    /* rows of targets of the longest, the end counted */
 } DataInfo;
 
 typedef enum Split { SPLIT_TRAIN, SPLIT_VALIDATION, SPLIT_ALL } Split;
@@ -91,8 +97,10 @@ const char *data_time(const Data *data, Split split, size_t sequence);
  * checked at open. */
 size_t data_sequences(const Data *data, Split split);
 size_t data_length(const Data *data, Split split, size_t sequence);
+/* With a decoder n + 1 of its n symbols, 0 without targets; else the length, or 1. */
+size_t data_target_length(const Data *data, Split split, size_t sequence);
 
-/* Copies a sequence: ids [length] or x [length, features]; classes or values [length or 1, ...]. NULL
+/* Copies a sequence: ids [length] or x [length, features]; classes or values [target length, ...]. NULL
  * skips. */
 void data_read(const Data *data, Split split, size_t sequence, int32_t *ids, float *x, int32_t *classes, float *values);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * data_pairs.c: lines "input TAB target", one token of the target for each token of the input. The two
- * sides have vocabularies of their own, over the validation file too. Every file is walked twice:
- * once to check, count and collect, once to encode. */
+ * data_pairs.c: lines "input TAB target", one token of the target for each token of the input or, for a
+ * decoder, any number of them. The two sides have vocabularies of their own, over the validation file too.
+ * Every file is walked twice: once to check, count and collect, once to encode. */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +22,7 @@ typedef struct Cursor {
     FileBytes file;
     size_t at, number;
     bool inputs_only; /* lines may end before the TAB; targets are read as empty */
+    bool decoder;
 } Cursor;
 
 static void rewind_cursor(Cursor *cursor) {
@@ -33,6 +34,14 @@ static Status fail_at(const Cursor *cursor, size_t offset, const char *what) {
     TextPlace place = text_place(cursor->file.data, offset);
     return status_fail(ERR_DATA, "%s:%zu:%zu: %s; a line is: input TAB target", cursor->path, place.line, place.column,
                        what);
+}
+
+/* For a decoder whose targets need not be there: the first line says whether they are, in all lines. */
+static bool has_targets(Cursor *cursor) {
+    const char *text = cursor->file.data + cursor->at, *end = cursor->file.data + cursor->file.bytes;
+    while (text < end && (*text == '\n' || *text == '\r')) text++;
+    const char *feed = memchr(text, '\n', (size_t)(end - text));
+    return memchr(text, '\t', (size_t)((feed ? feed : end) - text)) != NULL;
 }
 
 /* The next line that is not empty; *found is false behind the last one. */
@@ -51,6 +60,9 @@ static Status next_line(Cursor *cursor, Line *line, bool *found) {
     } while (end == start);
     const char *tab = memchr(text + start, '\t', end - start);
     if (cursor->inputs_only) {
+        if (tab && cursor->decoder)
+            return fail_at(cursor, (size_t)(tab - text),
+                           "a TAB, and the lines above have none; give all targets or none");
         *line = (Line){start, tab ? (size_t)(tab - text) : end, end, end, cursor->number};
         return line->input_end == start ? fail_at(cursor, start, "the input is empty") : OK;
     }
@@ -86,7 +98,7 @@ static Status count_side(const Cursor *cursor, TokenizerKind tokenizer, size_t s
 }
 
 typedef struct Counts {
-    size_t lines, tokens;
+    size_t lines, tokens[2]; /* inputs, targets */
 } Counts;
 
 static Status collect(Cursor *cursor, TokenizerKind tokenizer, Found side[2], Counts *counts) {
@@ -100,14 +112,17 @@ static Status collect(Cursor *cursor, TokenizerKind tokenizer, Found side[2], Co
         TRY(count_side(cursor, tokenizer, line.input, line.input_end, &side[0], &input));
         TRY(count_side(cursor, tokenizer, line.target, line.target_end, &side[1], &target));
         if (input == 0) return fail_at(cursor, line.input, "the input is empty");
-        if (input != target && !cursor->inputs_only)
+        if (target == 0 && cursor->decoder && !cursor->inputs_only)
+            return fail_at(cursor, line.target, "the target is empty");
+        if (input != target && !cursor->inputs_only && !cursor->decoder)
             return status_fail(
                 ERR_DATA,
                 "%s:%zu: the input has %zu %s and the target %zu; this kind of model gives one target for each "
                 "step, different lengths need an encoder with a decoder",
                 cursor->path, line.number, input, unit, target);
         counts->lines++;
-        counts->tokens += input;
+        counts->tokens[0] += input;
+        counts->tokens[1] += target;
     }
     if (counts->lines) return OK;
     return status_fail(ERR_DATA, "%s: holds no pairs; a line is: input TAB target", cursor->path);
@@ -145,10 +160,16 @@ static Status encode_side(const Cursor *cursor, const Side *side, size_t start, 
 static Status encode(Cursor *cursor, const Side side[2], const Counts *counts, Store *store) {
     CellType cell[2];
     for (size_t i = 0; i < 2; i++) cell[i] = cell_type_for((int64_t)side[i].vocabulary->size - 1);
-    TRY(column_create(&store->input, cell[0], counts->tokens, cursor->path));
-    TRY(column_create(&store->target, cell[1], counts->tokens, cursor->path));
+    size_t *target_offset = NULL;
+    TRY(column_create(&store->input, cell[0], counts->tokens[0], cursor->path));
+    TRY(column_create(&store->target, cell[1], counts->tokens[1], cursor->path));
     TRY(cells_allocate(counts->lines + 1, sizeof *store->offset, cursor->path, (void **)&store->offset));
     store->offset[0] = 0;
+    if (cursor->decoder && !cursor->inputs_only) {
+        TRY(cells_allocate(counts->lines + 1, sizeof *target_offset, cursor->path, (void **)&target_offset));
+        store->target_offset = target_offset;
+        target_offset[0] = 0;
+    }
     Line line;
     bool found;
     for (;;) {
@@ -157,6 +178,7 @@ static Status encode(Cursor *cursor, const Side side[2], const Counts *counts, S
         TRY(encode_side(cursor, &side[0], line.input, line.input_end, &store->input));
         TRY(encode_side(cursor, &side[1], line.target, line.target_end, &store->target));
         store->offset[++store->sequences] = store->input.cells;
+        if (target_offset) target_offset[store->sequences] = store->target.cells;
     }
     store_even_out(store);
     return OK;
@@ -195,6 +217,7 @@ static Status read_all(const DataConfig *config, Cursor *cursor, Found side[2], 
     for (size_t i = 0; i < data->stores; i++) {
         TRY(load_file(cursor[i].path, &cursor[i].file));
         rewind_cursor(&cursor[i]);
+        if (config->targets_if_there) cursor[i].inputs_only = !has_targets(&cursor[i]);
         TRY(collect(&cursor[i], config->tokenizer, side, &counts[i]));
     }
     TRY(make_vocabulary(config, config->vocabulary, &side[0], &data->vocabulary));
@@ -210,8 +233,9 @@ Status data_open_pairs(const DataConfig *config, Data *data) {
     TRY(data_one_path(config, "pairs"));
     if (other_tokenizer(config, config->vocabulary) || other_tokenizer(config, config->target_vocabulary))
         return status_fail(ERR_USAGE, "data.tokenizer: not the one of the vocabulary that the model was trained on");
-    Cursor cursor[DATA_STORES] = {{.path = config->path[0], .inputs_only = config->inputs_only},
-                                  {.path = config->validation_path}};
+    Cursor cursor[DATA_STORES] = {
+        {.path = config->path[0], .inputs_only = config->inputs_only, .decoder = config->decoder},
+        {.path = config->validation_path, .decoder = config->decoder}};
     data->stores = config->validation_path ? 2 : 1;
     CodeSet *set;
     TRY(cells_allocate(2, sizeof *set, "vocabulary", (void **)&set));
@@ -224,8 +248,10 @@ Status data_open_pairs(const DataConfig *config, Data *data) {
     TRY(status);
     data->info.ids = true;
     data->info.vocabulary = data->vocabulary->size;
-    data->info.target = config->inputs_only ? TARGET_NONE : TARGET_CLASSES;
+    data->info.target = cursor[0].inputs_only ? TARGET_NONE : TARGET_CLASSES;
     data->info.target_per_step = true;
-    TRY(data_classes(config, config->path[0], data->target_vocabulary->size, &data->info.classes));
+    size_t symbols = data->target_vocabulary->size;
+    if (config->decoder) TRY(data_describe_decoder(config, config->path[0], symbols, data));
+    else TRY(data_classes(config, config->path[0], symbols, &data->info.classes));
     return data_split_sequences(config, config->path[0], data);
 }

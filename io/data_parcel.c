@@ -20,13 +20,16 @@ typedef struct Block {
 
 typedef struct Label {
     DataInfo info;
-    size_t stores, tokens; /* tokens 0: no vocabulary */
-    TokenizerKind tokenizer;
-    Block text; /* of the tokens, each with its end */
+    size_t stores;
+    struct {
+        size_t tokens; /* 0: no vocabulary */
+        TokenizerKind tokenizer;
+        Block text;  /* of the tokens, each with its end */
+    } vocabulary[2]; /* of the inputs, of the targets */
     struct {
         size_t sequences, stride;
         CellType type[2];
-        Block column[2], offset;
+        Block column[2], offset, target_offset;
     } store[DATA_STORES];
 } Label;
 
@@ -38,10 +41,10 @@ static Status put(int file, const void *data, size_t bytes, uint64_t *end, Block
     return OK;
 }
 
-static Status put_tokens(int file, const Vocabulary *vocabulary, uint64_t *end, Label *label) {
+static Status put_tokens(int file, const Vocabulary *vocabulary, uint64_t *end, Label *label, size_t side) {
     if (!vocabulary) return OK;
-    label->tokens = vocabulary->size;
-    label->tokenizer = vocabulary->tokenizer;
+    label->vocabulary[side].tokens = vocabulary->size;
+    label->vocabulary[side].tokenizer = vocabulary->tokenizer;
     if (!vocabulary->token) return OK;
     size_t bytes = 0, used = 0;
     for (size_t i = 0; i < vocabulary->size; i++) bytes += strlen(vocabulary->token[i]) + 1;
@@ -52,7 +55,7 @@ static Status put_tokens(int file, const Vocabulary *vocabulary, uint64_t *end, 
         memcpy(text + used, vocabulary->token[i], length);
         used += length;
     }
-    Status status = put(file, text, bytes, end, &label->text);
+    Status status = put(file, text, bytes, end, &label->vocabulary[side].text);
     free(text);
     return status;
 }
@@ -73,8 +76,11 @@ Status parcel_send(Data *data, int file) {
         }
         size_t offsets = store->offset ? (store->sequences + 1) * sizeof *store->offset : 0;
         TRY(put(file, store->offset, offsets, &end, &label.store[i].offset));
+        offsets = store->target_offset ? (store->sequences + 1) * sizeof *store->target_offset : 0;
+        TRY(put(file, store->target_offset, offsets, &end, &label.store[i].target_offset));
     }
-    TRY(put_tokens(file, data->vocabulary, &end, &label));
+    TRY(put_tokens(file, data->vocabulary, &end, &label, 0));
+    TRY(put_tokens(file, data->target_vocabulary, &end, &label, 1));
     uint64_t start = 0;
     Block whole;
     return put(file, &label, sizeof label, &start, &whole);
@@ -106,22 +112,32 @@ static Status map_column(int file, const char *path, const Block *block, CellTyp
     return OK;
 }
 
-static Status get_tokens(int file, const char *path, const Label *label, Vocabulary **out) {
-    if (label->tokens == 0) return OK;
-    if ((unsigned)label->tokenizer > TOKENIZER_WORD) return torn(path);
-    if (label->tokenizer == TOKENIZER_BYTE) return vocabulary_from_tokens(TOKENIZER_BYTE, NULL, label->tokens, out);
+/* [sequences + 1]; none where the block is empty. */
+static Status get_offsets(int file, const char *path, const Block *block, size_t sequences, size_t **out) {
+    if (block->bytes == 0) return OK;
+    if (block->bytes / sizeof **out != sequences + 1) return torn(path);
+    return get(file, path, block, (void **)out);
+}
+
+static Status get_tokens(int file, const char *path, const Label *label, size_t side, Vocabulary **out) {
+    size_t tokens = label->vocabulary[side].tokens;
+    TokenizerKind tokenizer = label->vocabulary[side].tokenizer;
+    const Block *block = &label->vocabulary[side].text;
+    if (tokens == 0) return OK;
+    if ((unsigned)tokenizer > TOKENIZER_WORD) return torn(path);
+    if (tokenizer == TOKENIZER_BYTE) return vocabulary_from_tokens(TOKENIZER_BYTE, NULL, tokens, out);
     char *text = NULL;
     const char **token = NULL;
-    TRY(get(file, path, &label->text, (void **)&text));
-    Status status = cells_allocate(label->tokens, sizeof *token, path, (void **)&token);
+    TRY(get(file, path, block, (void **)&text));
+    Status status = cells_allocate(tokens, sizeof *token, path, (void **)&token);
     size_t used = 0;
-    for (size_t i = 0; i < label->tokens && status == OK; i++) {
-        size_t left = label->text.bytes - used, length = strnlen(text + used, left);
+    for (size_t i = 0; i < tokens && status == OK; i++) {
+        size_t left = block->bytes - used, length = strnlen(text + used, left);
         if (length == left) status = torn(path);
         token[i] = text + used;
         used += length + 1;
     }
-    if (status == OK) status = vocabulary_from_tokens(label->tokenizer, token, label->tokens, out);
+    if (status == OK) status = vocabulary_from_tokens(tokenizer, token, tokens, out);
     free(token);
     free(text);
     return status;
@@ -139,10 +155,9 @@ Status parcel_receive(int file, const char *path, Data *data) {
         store->stride = label.store[i].stride;
         TRY(map_column(file, path, &label.store[i].column[0], label.store[i].type[0], &store->input));
         TRY(map_column(file, path, &label.store[i].column[1], label.store[i].type[1], &store->target));
-        const Block *offset = &label.store[i].offset;
-        if (offset->bytes == 0) continue;
-        if (offset->bytes / sizeof *store->offset != store->sequences + 1) return torn(path);
-        TRY(get(file, path, offset, (void **)&store->offset));
+        TRY(get_offsets(file, path, &label.store[i].offset, store->sequences, &store->offset));
+        TRY(get_offsets(file, path, &label.store[i].target_offset, store->sequences, &store->target_offset));
     }
-    return get_tokens(file, path, &label, &data->vocabulary);
+    TRY(get_tokens(file, path, &label, 0, &data->vocabulary));
+    return get_tokens(file, path, &label, 1, &data->target_vocabulary);
 }

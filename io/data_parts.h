@@ -12,11 +12,12 @@
 #include "io/data.h"
 
 /* Sequence s has the input rows [offset[s], offset[s + 1]), or [s * stride, (s + 1) * stride) without
- * offsets. Targets per step have the same rows, else row s. A series has windows that overlap:
+ * offsets. Targets per step have the same rows, else row s; those for a decoder have the rows
+ * [target_offset[s], target_offset[s + 1]), the end symbols left out. A series has windows that overlap:
  * [start[s], start[s] + stride), and the targets of a window follow it in rows of `width` numbers. */
 typedef struct Store {
     Column input, target;
-    size_t *offset;
+    size_t *offset, *target_offset;
     size_t stride;
     size_t sequences; /* text, which is cut into windows: 0 */
     size_t *start;    /* series: of all windows, then of those that begin anew behind the training rows */
@@ -61,6 +62,9 @@ MUST_CHECK Status data_split_sequences(const DataConfig *config, const char *pat
 
 /* ERR_USAGE unless exactly one file is named; kind is for the message. */
 MUST_CHECK Status data_one_path(const DataConfig *config, const char *kind);
+
+/* Targets for a decoder: sets what the info says of them. `symbols` is the size of their vocabulary. */
+MUST_CHECK Status data_describe_decoder(const DataConfig *config, const char *where, size_t symbols, Data *data);
 
 /* config.num_classes where it is set, at least `found`; ERR_DATA names `where`. */
 MUST_CHECK Status data_classes(const DataConfig *config, const char *where, size_t found, size_t *out);

@@ -42,7 +42,7 @@ static Status read_open(hid_t file, const char *path, Data *data) {
         return status_fail(ERR_DATA, "%s: %s; kind tokens needs a data set tokens [N] of integers", path,
                            field.set < 0 ? "has no data set tokens"
                                          : "data set tokens is not one dimension of integers");
-    TRY(h5_vocabulary_read(file, path, &data->vocabulary));
+    TRY(h5_vocabulary_read(file, path, "vocabulary", &data->vocabulary));
     if (H5Aexists(file, "num_embeddings") > 0 &&
         (!h5_get_integer(file, "num_embeddings", &size) || size < 1 || size > ID_LIMIT))
         return status_fail(ERR_DATA, "%s: attribute num_embeddings: must be one integer from 1 to %d", path, INT32_MAX);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * sequences_write.c: some sequences at a time, padded with zeros to the longest. */
+ * sequences_write.c: some sequences at a time, padded with zeros to the longest. Targets for a decoder are
+ * written without their end symbol. */
 #include "io/sequences_write.h"
 
 #include <stdlib.h>
@@ -15,11 +16,16 @@ typedef struct Writing {
     NewH5 file;
     const Data *data;
     const DataInfo *info;
-    size_t sequences, steps, targets; /* targets: cells of one sequence */
+    size_t sequences, steps;
+    size_t target_steps, targets; /* targets: cells of one sequence */
     hid_t inputs, target;
     size_t block; /* sequences */
     void *input_block, *target_block;
 } Writing;
+
+static bool decodes(const Writing *w) {
+    return w->info->target_vocabulary > 0;
+}
 
 static bool floats(const Writing *w) {
     return w->info->target == TARGET_VALUES;
@@ -32,23 +38,32 @@ static hid_t integer_type(size_t count) {
 }
 
 static Status put_vocabulary(const Writing *w) {
-    const Vocabulary *v = data_vocabulary(w->data);
+    const Vocabulary *v = data_vocabulary(w->data), *target = data_target_vocabulary(w->data);
     const DataInfo *info = w->info;
+    size_t classes = decodes(w) ? info->target_vocabulary : info->classes;
     if (info->ids && !v && !h5_put_integer(w->file.file, "num_embeddings", (int64_t)info->vocabulary))
         return new_h5_fail(&w->file, "num_embeddings");
-    if (info->target == TARGET_CLASSES && !h5_put_integer(w->file.file, "num_classes", (int64_t)info->classes))
+    if (info->target == TARGET_CLASSES && !h5_put_integer(w->file.file, "num_classes", (int64_t)classes))
         return new_h5_fail(&w->file, "num_classes");
-    return v ? h5_vocabulary_write(&w->file, v) : OK;
+    if (target && decodes(w)) TRY(h5_vocabulary_write(&w->file, "target_vocabulary", target));
+    return v ? h5_vocabulary_write(&w->file, "vocabulary", v) : OK;
 }
 
-static Status put_lengths(const Writing *w) {
+static size_t input_length(const Data *data, size_t i) {
+    return data_length(data, SPLIT_ALL, i);
+}
+
+static size_t symbols(const Data *data, size_t i) {
+    return data_target_length(data, SPLIT_ALL, i) - 1;
+}
+
+static Status put_lengths(const Writing *w, const char *name, size_t (*measure)(const Data *, size_t)) {
     hsize_t sequences = w->sequences;
-    if (!w->info->ragged) return OK;
     int64_t *length;
-    TRY(cells_allocate(w->sequences, sizeof *length, "lengths", (void **)&length));
-    for (size_t i = 0; i < w->sequences; i++) length[i] = (int64_t)data_length(w->data, SPLIT_ALL, i);
-    H5_SCOPED set = new_h5_set(&w->file, "lengths", H5T_STD_I64LE, 1, &sequences);
-    Status status = set < 0 ? new_h5_fail(&w->file, "lengths")
+    TRY(cells_allocate(w->sequences, sizeof *length, name, (void **)&length));
+    for (size_t i = 0; i < w->sequences; i++) length[i] = (int64_t)measure(w->data, i);
+    H5_SCOPED set = new_h5_set(&w->file, name, H5T_STD_I64LE, 1, &sequences);
+    Status status = set < 0 ? new_h5_fail(&w->file, name)
                             : new_h5_rows(&w->file, set, H5T_NATIVE_INT64, length, 0, w->sequences, 1);
     free(length);
     return status;
@@ -57,7 +72,7 @@ static Status put_lengths(const Writing *w) {
 static Status make_sets(Writing *w) {
     const DataInfo *info = w->info;
     hsize_t inputs[] = {w->sequences, w->steps, info->features};
-    hsize_t classes[] = {w->sequences, w->steps}, values[] = {w->sequences, w->steps, info->classes};
+    hsize_t classes[] = {w->sequences, w->target_steps}, values[] = {w->sequences, w->steps, info->classes};
     w->inputs = new_h5_set(&w->file, "inputs", info->ids ? integer_type(info->vocabulary) : H5T_IEEE_F32LE,
                            info->ids ? 2 : 3, inputs);
     if (w->inputs < 0) return new_h5_fail(&w->file, "inputs");
@@ -77,9 +92,12 @@ static Status make_sets(Writing *w) {
 static void read_one(const Writing *w, size_t sequence, size_t at) {
     size_t width = w->steps * (w->info->ids ? 1 : w->info->features);
     int32_t *input = (int32_t *)w->input_block + at * width, *target = (int32_t *)w->target_block + at * w->targets;
+    size_t read = decodes(w) ? data_target_length(w->data, SPLIT_ALL, sequence) : 0;
     memset(input, 0, width * sizeof *input);
     memset(target, 0, w->targets * sizeof *target);
     data_read(w->data, SPLIT_ALL, sequence, input, (float *)input, target, (float *)target);
+    /* The end symbol, which is not stored: behind the longest target it lies where the next sequence will. */
+    if (read) target[read - 1] = 0;
 }
 
 static Status put_block(const Writing *w, size_t first, size_t count) {
@@ -112,7 +130,9 @@ static Status put_sequences(Writing *w) {
 static Status put_all(Writing *w) {
     h5_lock();
     Status status = make_sets(w);
-    if (status == OK) status = put_lengths(w);
+    if (status == OK && w->info->ragged) status = put_lengths(w, "lengths", input_length);
+    if (status == OK && decodes(w) && w->info->target != TARGET_NONE)
+        status = put_lengths(w, "target_lengths", symbols);
     if (status == OK) status = put_vocabulary(w);
     h5_unlock();
     if (status == OK) status = put_sequences(w);
@@ -133,7 +153,8 @@ Status sequences_write(const char *path, const Data *data) {
                  .target = H5I_INVALID_HID};
     w.steps = w.info->longest;
     if (w.info->target != TARGET_NONE) {
-        w.targets = w.info->target_per_step ? w.steps : 1;
+        w.target_steps = decodes(&w) ? w.info->longest_target - 1 : w.info->target_per_step ? w.steps : 1;
+        w.targets = w.target_steps;
         if (floats(&w) && __builtin_mul_overflow(w.targets, w.info->classes, &w.targets))
             return status_fail(ERR_USAGE, "%s: sizes overflow", path);
     }

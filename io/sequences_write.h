@@ -6,7 +6,7 @@
 
 #include "io/data.h"
 
-/* inputs, targets, lengths where they differ, /vocabulary, num_embeddings and num_classes
+/* inputs, targets, lengths where they differ, target_lengths for a decoder, the vocabularies, num_embeddings and num_classes
  * (io/data_sequences.c says what they mean). The file is there whole or not at all. ERR_WRITE. Local. */
 MUST_CHECK Status sequences_write(const char *path, const Data *data);
 

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
  * synthetic.c: the tasks. What is drawn is a hash of seed, task, sequence and place. */
-#include "io/synthetic.h"
-
 #include <math.h>
 #include <string.h>
-#include <xxhash.h>
 
-enum { COPY, REVERSE, PARITY, ADDING, MAJORITY, SINE };
+#include "io/synthetic_parts.h"
+
+enum { COPY, REVERSE, PARITY, ADDING, MAJORITY, SINE, DATES, REVERSE_TEXT, NUMBER_WORDS };
 enum { COPY_DELAY = 3, SYMBOLS = 8, GROUPS = 5 };
 
 const SyntheticTask synthetic_tasks[SYNTHETIC_TASKS] = {
-    [COPY] = {"copy", true, true, TARGET_CLASSES, 20, 20, SYMBOLS + 1, 0, SYMBOLS + 1},
-    [REVERSE] = {"reverse", true, true, TARGET_CLASSES, 12, 12, SYMBOLS + 1, 0, SYMBOLS + 1},
-    [PARITY] = {"parity", true, true, TARGET_CLASSES, 16, 16, 2, 0, 2},
-    [ADDING] = {"adding", false, false, TARGET_VALUES, 20, 20, 0, 2, 1},
-    [MAJORITY] = {"majority", true, false, TARGET_CLASSES, 25, 5, 10, 0, GROUPS},
-    [SINE] = {"sine", false, false, TARGET_VALUES, 24, 24, 0, 1, 1},
+    [COPY] = {"copy", true, true, TARGET_CLASSES, 20, 20, SYMBOLS + 1, 0, SYMBOLS + 1, NULL, NULL},
+    [REVERSE] = {"reverse", true, true, TARGET_CLASSES, 12, 12, SYMBOLS + 1, 0, SYMBOLS + 1, NULL, NULL},
+    [PARITY] = {"parity", true, true, TARGET_CLASSES, 16, 16, 2, 0, 2, NULL, NULL},
+    [ADDING] = {"adding", false, false, TARGET_VALUES, 20, 20, 0, 2, 1, NULL, NULL},
+    [MAJORITY] = {"majority", true, false, TARGET_CLASSES, 25, 5, 10, 0, GROUPS, NULL, NULL},
+    [SINE] = {"sine", false, false, TARGET_VALUES, 24, 24, 0, 1, 1, NULL, NULL},
+    [DATES] = TEXT_TASK("dates", DATE_CHARACTERS, DATE_TARGET_CHARACTERS),
+    [REVERSE_TEXT] = TEXT_TASK("reverse_text", LETTERS, LETTERS),
+    [NUMBER_WORDS] = TEXT_TASK("number_words", NUMBER_CHARACTERS, DIGITS),
 };
 
 int synthetic_task(const char *name) {
@@ -25,44 +27,28 @@ int synthetic_task(const char *name) {
     return -1;
 }
 
-/* The draws of one sequence. */
-typedef struct Dice {
-    uint64_t seed, key[3]; /* task, sequence, draw */
-} Dice;
-
-static uint64_t draw(Dice *dice) {
-    uint64_t bits = XXH3_64bits_withSeed(dice->key, sizeof dice->key, dice->seed);
-    dice->key[2]++;
-    return bits;
-}
-
-/* In [0, limit); the bias of a limit below 2^16 is below 2^-48. */
-static size_t below(Dice *dice, size_t limit) {
-    return (size_t)(draw(dice) % limit);
-}
-
 /* In [0, 1), a multiple of 2^-24: the same float everywhere. */
 static float uniform(Dice *dice) {
-    return (float)(draw(dice) >> 40) * 0x1p-24F;
+    return (float)(dice_draw(dice) >> 40) * 0x1p-24F;
 }
 
 static void make_copy(Dice *dice, SyntheticSequence *s) {
     for (size_t t = 0; t < s->length; t++) {
-        s->ids[t] = (int64_t)(1 + below(dice, SYMBOLS));
+        s->ids[t] = (int64_t)(1 + dice_below(dice, SYMBOLS));
         s->classes[t] = t < COPY_DELAY ? 0 : s->ids[t - COPY_DELAY];
     }
 }
 
 static void make_reverse(Dice *dice, SyntheticSequence *s) {
     size_t half = s->length / 2;
-    for (size_t t = 0; t < half; t++) s->ids[t] = (int64_t)(1 + below(dice, SYMBOLS));
+    for (size_t t = 0; t < half; t++) s->ids[t] = (int64_t)(1 + dice_below(dice, SYMBOLS));
     for (size_t t = half; t < s->length; t++) s->classes[t] = s->ids[s->length - 1 - t];
 }
 
 static void make_parity(Dice *dice, SyntheticSequence *s) {
     int64_t odd = 0;
     for (size_t t = 0; t < s->length; t++) {
-        s->ids[t] = (int64_t)below(dice, 2);
+        s->ids[t] = (int64_t)dice_below(dice, 2);
         odd ^= s->ids[t];
         s->classes[t] = odd;
     }
@@ -70,17 +56,17 @@ static void make_parity(Dice *dice, SyntheticSequence *s) {
 
 static void make_adding(Dice *dice, SyntheticSequence *s) {
     for (size_t t = 0; t < s->length; t++) s->x[2 * t] = uniform(dice);
-    size_t half = s->length / 2, first = below(dice, half), second = half + below(dice, half);
+    size_t half = s->length / 2, first = dice_below(dice, half), second = half + dice_below(dice, half);
     s->x[2 * first + 1] = s->x[2 * second + 1] = 1;
     s->value = s->x[2 * first] + s->x[2 * second];
 }
 
 /* Half of the symbols are of one group, so that ties are rare; the lowest group wins them. */
 static void make_majority(Dice *dice, SyntheticSequence *s) {
-    size_t count[GROUPS] = {0}, favourite = below(dice, GROUPS), best = 0;
+    size_t count[GROUPS] = {0}, favourite = dice_below(dice, GROUPS), best = 0;
     for (size_t t = 0; t < s->length; t++) {
-        size_t group = below(dice, 2) ? favourite : below(dice, GROUPS);
-        s->ids[t] = (int64_t)(group + GROUPS * below(dice, 2));
+        size_t group = dice_below(dice, 2) ? favourite : dice_below(dice, GROUPS);
+        s->ids[t] = (int64_t)(group + GROUPS * dice_below(dice, 2));
         count[group]++;
     }
     for (size_t g = 1; g < GROUPS; g++)
@@ -96,11 +82,14 @@ static void make_sine(Dice *dice, SyntheticSequence *s) {
 
 void synthetic_make(int task, uint64_t seed, uint64_t sequence, SyntheticSequence *out) {
     static void (*const make[SYNTHETIC_TASKS])(Dice *, SyntheticSequence *) = {
-        [COPY] = make_copy,     [REVERSE] = make_reverse,   [PARITY] = make_parity,
-        [ADDING] = make_adding, [MAJORITY] = make_majority, [SINE] = make_sine};
+        [COPY] = make_copy,       [REVERSE] = make_reverse,           [PARITY] = make_parity,
+        [ADDING] = make_adding,   [MAJORITY] = make_majority,         [SINE] = make_sine,
+        [DATES] = synthetic_date, [REVERSE_TEXT] = synthetic_reverse, [NUMBER_WORDS] = synthetic_number};
     const SyntheticTask *t = &synthetic_tasks[task];
     Dice dice = {seed, {(uint64_t)task, sequence, 0}};
     *out = (SyntheticSequence){.length = t->steps};
-    if (t->least_steps < t->steps) out->length = t->least_steps + below(&dice, t->steps - t->least_steps + 1);
+    if (t->alphabet) return make[task](&dice, out);
+    if (t->least_steps < t->steps) out->length = t->least_steps + dice_below(&dice, t->steps - t->least_steps + 1);
     make[task](&dice, out);
+    out->targets = t->per_step ? out->length : 1;
 }

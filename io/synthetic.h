@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * synthetic.h: data made for tasks that a model can learn completely and whose answers are known:
- * sequence i is a function of task, seed and i alone. */
+ * sequence i is a function of task, seed and i alone. Tasks of text are for a decoder: input and target have
+ * lengths and alphabets of their own, and io/data_synthetic.c takes no input twice. */
 #ifndef LOCKSTEP_IO_SYNTHETIC_H
 #define LOCKSTEP_IO_SYNTHETIC_H
 
 #include "io/data.h"
 
-enum { SYNTHETIC_TASKS = 6, SYNTHETIC_STEPS = 32 };
+enum { SYNTHETIC_TASKS = 9, SYNTHETIC_STEPS = 80 };
 
 typedef struct SyntheticTask {
     const char *name;
@@ -15,6 +16,7 @@ typedef struct SyntheticTask {
     TargetKind target;
     size_t steps, least_steps; /* longest and shortest sequence */
     size_t vocabulary, features, classes;
+    const char *alphabet, *target_alphabet; /* of text, ASCII, ascending: character i is id i; NULL: no text */
 } SyntheticTask;
 
 /* In the order of data.task's choices. */
@@ -24,7 +26,7 @@ extern const SyntheticTask synthetic_tasks[SYNTHETIC_TASKS];
 int synthetic_task(const char *name);
 
 typedef struct SyntheticSequence {
-    size_t length;
+    size_t length, targets; /* targets: of text alone, else the length or 1 */
     int64_t ids[SYNTHETIC_STEPS], classes[SYNTHETIC_STEPS];
     float x[2 * SYNTHETIC_STEPS], value;
 } SyntheticSequence;

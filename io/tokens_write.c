@@ -20,7 +20,7 @@ static Status put_all(const NewH5 *file, const Data *data) {
     H5_SCOPED set = new_h5_set(file, "tokens", stored_type(token->type), 1, &cells);
     if (set < 0) return new_h5_fail(file, "tokens");
     TRY(new_h5_rows(file, set, memory_type(token->type), token->cell, 0, token->cells, 1));
-    return h5_vocabulary_write(file, data->vocabulary);
+    return h5_vocabulary_write(file, "vocabulary", data->vocabulary);
 }
 
 Status tokens_write(const char *path, const Data *data, size_t *count) {

@@ -49,7 +49,10 @@ const Command commands[] = {
      "                   adding    numbers, two of them marked in a second column: their sum\n"
      "                   majority  10 symbols in 5 groups, 5 to 25 steps: the group (symbol modulo 5)\n"
      "                             that occurs most\n"
-     "                   sine      a sine of unknown frequency and phase: its next value\n",
+     "                   sine      a sine of unknown frequency and phase: its next value\n"
+     "                   dates, reverse_text, number_words: text for a decoder, no input twice: dates of many\n"
+     "                             forms as 2024-05-03, 2 to 16 letters backwards, \"four hundred seven\" as 407\n"
+     "  --decoder        pairs: targets of any length, for a model with a decoder\n",
      false, command_prepare},
     {"info", "FILE [--json]", "what a checkpoint, data set or config holds; verifies it",
      "  --json           one JSON object on stdout\n", false, command_info},

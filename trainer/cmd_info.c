@@ -95,9 +95,10 @@ static Status info_checkpoint(const char *path, bool json) {
     return OK;
 }
 
-static Status info_data(const char *path, DataKind kind, bool json) {
+static Status info_data(const char *path, DataKind kind, bool decoder, bool json) {
     const char *paths[] = {path};
-    DataConfig config = {.kind = kind, .path = paths, .paths = 1, .tokenizer = TOKENIZER_CHAR, .seq_len = 1};
+    DataConfig config = {
+        .kind = kind, .path = paths, .paths = 1, .tokenizer = TOKENIZER_CHAR, .seq_len = 1, .decoder = decoder};
     Data *data = NULL;
     TRY(data_open(&config, &data));
     const DataInfo *info = data_info(data);
@@ -119,6 +120,8 @@ static Status info_data(const char *path, DataKind kind, bool json) {
         json_object_set_new(o, "targets", json_string(target));
         json_object_set_new(o, "target_per_step", json_boolean(info->target_per_step));
         json_object_set_new(o, "classes", json_integer((json_int_t)info->classes));
+        json_object_set_new(o, "target_vocabulary_size", json_integer((json_int_t)info->target_vocabulary));
+        json_object_set_new(o, "longest_target", json_integer((json_int_t)info->longest_target));
         json_object_set_new(o, "unigram_entropy", json_number(info->unigram_entropy));
         json_object_set_new(o, "data_digest", json_string(digest));
         json_print(o);
@@ -130,8 +133,11 @@ static Status info_data(const char *path, DataKind kind, bool json) {
                info->longest);
         if (info->ids) printf("  inputs: ids, vocabulary %zu\n", info->vocabulary);
         else printf("  inputs: %zu features\n", info->features);
-        printf("  targets: %s per %s, %zu\n  data digest %s\n", target, info->target_per_step ? "step" : "sequence",
-               info->classes, digest);
+        if (info->target_vocabulary)
+            printf("  targets: sequences of their own, up to %zu steps with the end, vocabulary %zu\n",
+                   info->longest_target, info->target_vocabulary);
+        else printf("  targets: %s per %s, %zu\n", target, info->target_per_step ? "step" : "sequence", info->classes);
+        printf("  data digest %s\n", digest);
     }
     data_close(&data);
     return OK;
@@ -178,13 +184,14 @@ Status command_info(Comm *comm, int argc, char **argv) {
     if (!ends_with(path, ".h5") && !ends_with(path, ".hdf5")) {
         if (stat(path, &facts) != 0)
             return status_fail(ERR_DATA, "%s: %s; give a checkpoint, a data set or a config", path, strerror(errno));
-        return info_data(path, DATA_TEXT, json);
+        return info_data(path, DATA_TEXT, false, json);
     }
     H5Kind kind;
     TRY(checkpoint_sniff(path, &kind));
     if (kind == H5_CHECKPOINT) return info_checkpoint(path, json);
-    if (kind == H5_DATA) return info_data(path, DATA_SEQUENCES, json);
-    if (kind == H5_TOKENS) return info_data(path, DATA_TOKENS, json);
+    if (kind == H5_DATA || kind == H5_DECODER_DATA)
+        return info_data(path, DATA_SEQUENCES, kind == H5_DECODER_DATA, json);
+    if (kind == H5_TOKENS) return info_data(path, DATA_TOKENS, false, json);
     return status_fail(
         ERR_CHECKPOINT,
         "%s: HDF5, but neither a checkpoint of Lockstep's nor a data set with /inputs or /tokens; h5ls -r shows what "

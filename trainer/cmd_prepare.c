@@ -17,7 +17,7 @@
 typedef struct Preparation {
     const char *out, *task, *kind, *tokenizer, *features, *targets, *scaling;
     size_t sequences, seed, lookback, horizon, stride;
-    bool classes;
+    bool classes, decoder;
     char *lists; /* copy of features and targets, cut at the commas */
     const char *feature[256], *target[256];
 } Preparation;
@@ -46,6 +46,7 @@ static Status set_synthetic(const Preparation *p, size_t inputs, DataConfig *con
         return status_fail(ERR_USAGE, "--synthetic (command line): makes its data itself, leave out the input files");
     if (p->sequences == 0) return status_fail(ERR_USAGE, "--sequences 0 (command line): at least one");
     config->kind = DATA_SYNTHETIC;
+    config->decoder = synthetic_tasks[task].alphabet != NULL;
     config->synthetic = (SyntheticConfig){.task = task, .sequences = p->sequences, .seed = p->seed};
     return OK;
 }
@@ -107,6 +108,9 @@ static Status set_files(Preparation *p, char **input, size_t inputs, DataConfig 
     config->kind = kind == 0 ? DATA_PAIRS : kind == 1 ? DATA_CSV : DATA_TEXT;
     config->seq_len = 1; /* any length will do: text is written uncut */
     config->tokenizer = (TokenizerKind)tokenizer;
+    config->decoder = p->decoder;
+    if (p->decoder && config->kind != DATA_PAIRS)
+        return status_fail(ERR_USAGE, "--decoder (command line): only pairs have targets of lengths of their own");
     return config->kind == DATA_CSV ? set_series(p, config) : OK;
 }
 
@@ -152,6 +156,7 @@ Status command_prepare(Comm *comm, int argc, char **argv) {
                             {"stride", OPTION_SIZE, &p.stride},
                             {"scaling", OPTION_TEXT, &p.scaling},
                             {"classes", OPTION_FLAG, &p.classes},
+                            {"decoder", OPTION_FLAG, &p.decoder},
                             {0}};
     char **rest;
     size_t count;

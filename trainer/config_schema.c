@@ -55,7 +55,8 @@ static const Key data_keys[] = {
      "csv: columns are learned with mean 0 and deviation 1, or from 0 to 1, by the training rows; loss, rmse and mae "
      "are of "
      "scaled values, predictions are scaled back"},
-    {"task", KEY_CHOICE, AT(DataSection, task), "null", 0, 0, "copy|reverse|parity|adding|majority|sine", true,
+    {"task", KEY_CHOICE, AT(DataSection, task), "null", 0, 0,
+     "copy|reverse|parity|adding|majority|sine|dates|reverse_text|number_words", true,
      "synthetic: what is learned; `lockstep prepare --help` describes each"},
     {"sequences", KEY_SIZE, AT(DataSection, sequences), "1000", 1, 1e12, NULL, false,
      "synthetic: how many sequences are made"},
