@@ -96,10 +96,11 @@ typedef enum PackForm {
 typedef struct Packed {
     Param *param;
     PackForm form;
-    Interleave gates; /* order of the gate dimension (n when transposed, k when plain) */
-    size_t k, n;      /* of the packed operand; k or n counts padded gates where interleaved */
-    size_t offset;    /* in the block of packed weights */
-    const real *v;    /* valid during forward and backward */
+    Interleave gates;  /* order of the gate dimension (n when transposed, k when plain) */
+    size_t k, n;       /* of the packed operand; k or n counts padded gates where interleaved */
+    bool per_sequence; /* multiplies a row per sequence in a layer that reads steps; set after plan_packed */
+    size_t offset;     /* in the block of packed weights */
+    const real *v;     /* valid during forward and backward */
 } Packed;
 
 /* ---- one forward or backward pass ---------------------------------------------------------------- */

@@ -401,7 +401,7 @@ double model_flops_per_row(const Model *model, Grain grain) {
         for (size_t p = 0; p < node->packs; p++) {
             const Packed *packed = model->packed[node->first_packed + p];
             /* 2 forward, and as much for each of the two products of backward */
-            if (packed->form == PACK_TRANSPOSED)
+            if (packed->form == PACK_TRANSPOSED && !packed->per_sequence)
                 flops += (model->spec->trains ? 6.0 : 2.0) * (double)packed->param->count;
         }
     }

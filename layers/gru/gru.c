@@ -35,6 +35,17 @@ static const LayerCase gru_cases[] = {
      &(RecurrentConfig){.hidden_size = 6, .num_layers = 3, .bidirectional = true, .bias = true}, .features = 2},
     {"dropout between layers", &(RecurrentConfig){.hidden_size = 19, .num_layers = 2, .dropout = 0.4, .bias = true},
      .features = 5},
+    {"learned initial state, both directions",
+     &(RecurrentConfig){
+         .hidden_size = 5, .num_layers = 2, .bidirectional = true, .bias = true, .initial_state = STATE_LEARNED},
+     .features = 3},
+    {"initial state from a context, dropout",
+     &(RecurrentConfig){
+         .hidden_size = 17, .num_layers = 2, .dropout = 0.3, .bias = true, .initial_state = STATE_CONTEXT},
+     .features = 2},
+    {"both directions without bias, initial state from a context",
+     &(RecurrentConfig){.hidden_size = 7, .num_layers = 1, .bidirectional = true, .initial_state = STATE_CONTEXT},
+     .features = 4},
     {.name = NULL},
 };
 
@@ -45,7 +56,7 @@ const LayerType layer_gru = {
     .shorthand = "hidden_size",
     .config_size = sizeof(RecurrentConfig),
     .self_size = sizeof(Recurrent),
-    .max_inputs = 1,
+    .max_inputs = 2,
     .reads = READS_IN | READS_OUT,
     .plan = gru_plan,
     .forward = recurrent_forward,

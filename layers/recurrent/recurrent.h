@@ -12,6 +12,10 @@
  *   (c) gates, h, c  = cell(gates, pre)       per block and step  (c') dgates = cell'(gates, dh, dc)
  *   (d) x of the next layer = dropout(h)                          (d') dh = dropout'(dx)
  *
+ *   h_0, and c_0 of an lstm [L D, H]: zeros; or parameters that all sequences share; or
+ *   init_h(context), init_c(context) of one row per sequence, linear maps (recurrent_start.c). A state that
+ *   is carried on from an earlier pass comes before them.
+ *
  * (b) and (c) run over blocks of sequences, each block for the whole length without a barrier; the
  * bits do not depend on the blocks. A block's sequences are ordered by falling length, so those that
  * still have a step at t are the first ones; step t of the reverse direction is row length - 1 - t.
@@ -29,8 +33,11 @@ typedef struct RecurrentConfig {
     size_t hidden_size, num_layers;
     bool bidirectional, bias;
     double dropout;
-    int nonlinearity; /* rnn alone: 0 tanh, 1 relu */
+    int nonlinearity;  /* rnn alone: 0 tanh, 1 relu */
+    int initial_state; /* InitialState */
 } RecurrentConfig;
+
+typedef enum InitialState { STATE_ZEROS, STATE_LEARNED, STATE_CONTEXT } InitialState;
 
 /* clang-format off */
 /* The keys of all three; name, type, place, default, least, most, choices, nullable, help. */
@@ -43,7 +50,9 @@ typedef struct RecurrentConfig {
      "also read each sequence from its end; gives twice the features"}, \
     {"dropout", KEY_REAL, offsetof(RecurrentConfig, dropout), "0", 0, 1, NULL, false, \
      "probability, on the output of each layer but the last"}, \
-    {"bias", KEY_BOOL, offsetof(RecurrentConfig, bias), "true", 0, 0, NULL, false, "add bias_ih and bias_hh"}
+    {"bias", KEY_BOOL, offsetof(RecurrentConfig, bias), "true", 0, 0, NULL, false, "add bias_ih and bias_hh"}, \
+    {"initial_state", KEY_CHOICE, offsetof(RecurrentConfig, initial_state), "zeros", 0, 0, "zeros|learned|context", \
+     false, "h_0 (and c_0): zeros, parameters, or a linear map of the second input, by default the data's context"}
 /* clang-format on */
 
 /* What tells the cells apart. */
@@ -68,13 +77,25 @@ typedef struct Stream {
     } saved; /* [R, GP], [R, P] */
     struct {
         real *h, *c;
-    } initial; /* [B, H] what a pass with carried state started from */
+    } initial; /* [B, H] what a pass that did not start from zeros started from */
     struct {
         real *h, *c;
     } state; /* [B, H] */
     bool reverse;
     size_t column; /* of this direction in the layer's output */
 } Stream;
+
+/* Where sequences start: [0] is h_0, [1] an lstm's c_0; S = L D H, in PyTorch's order of h_0. */
+typedef struct Start {
+    InitialState kind;
+    size_t states, S;
+    Param *learned[2];          /* [L D, H] */
+    Param *weight[2], *bias[2]; /* [S, C], [S] */
+    Packed forward[2], backward[2];
+    real *v[2], *g[2]; /* tmp [B, S] */
+    real *begun;       /* state [B]: 1 where a carried state takes the place of the start */
+    real *went_on;     /* saved [B]: `begun` as the pass found it */
+} Start;
 
 typedef struct Recurrent {
     const Cell *cell;
@@ -89,6 +110,7 @@ typedef struct Recurrent {
     size_t group;               /* units per call of (b) and (c) */
     size_t scratch;             /* reals per thread */
     Stream stream[RECURRENT_MAX_LAYERS * 2];
+    Start start;
     struct {
         real *h[RECURRENT_MAX_LAYERS];       /* [R, DH] outputs of the layers below the last */
         real *dropped[RECURRENT_MAX_LAYERS]; /* [R, DH] h after dropout */
@@ -150,6 +172,21 @@ static inline size_t recurrent_row(const Rows *rows, const Stream *stream, size_
 static inline real *recurrent_gates(const Recurrent *self, size_t l, size_t d) {
     return self->trains ? self->stream[l * self->D + d].saved.gates : self->tmp.gates[d];
 }
+
+/* ---- recurrent_start.c ---- */
+Status recurrent_start_plan(Layer *layer, Plan *plan);
+/* Before the first layer and behind the last one of a forward pass. */
+void recurrent_start_forward(Layer *layer, const Pass *pass);
+void recurrent_start_done(Layer *layer, const Pass *pass);
+/* What sequence b of a stream starts from: [H] of state k, NULL: zeros. */
+const real *recurrent_start_of(const Recurrent *self, const Pass *pass, size_t stream, size_t k, size_t b);
+/* Can a sequence of this pass start from anything but zeros? */
+static inline bool recurrent_starts(const Recurrent *self, const Pass *pass) {
+    return pass->carry_state || self->start.kind != STATE_ZEROS;
+}
+/* The gradients of a block's first states, once its stream is through; then those of all parameters. */
+void recurrent_start_take(const Recurrent *self, const Pass *pass, size_t stream, const Block *block);
+void recurrent_start_backward(Layer *layer, const Pass *pass);
 
 /* h of layer l with all its directions (NULL: nobody reads it), and what layer l reads. */
 real *recurrent_h(const Layer *layer, size_t l);

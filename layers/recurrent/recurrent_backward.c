@@ -28,7 +28,7 @@ static void point_before(const Layer *layer, const Pass *pass, size_t l, const S
     bool c = self->cell->carries_c;
     if (t == 0) {
         for (size_t i = 0; i < step->rows; i++) block->before[i] = block->sequence[i];
-        step->before = !pass->carry_state ? NULL : c ? stream->initial.c : stream->initial.h;
+        step->before = !recurrent_starts(self, pass) ? NULL : c ? stream->initial.c : stream->initial.h;
         step->ldbefore = self->H;
         return;
     }
@@ -64,7 +64,7 @@ static void block_backward(const Layer *layer, const Pass *pass, size_t l, size_
         for (size_t i = 0; i < step.rows; i++) block->row[i] = recurrent_row(rows, stream, block->sequence[i], t);
         point_before(layer, pass, l, stream, block, t, &step);
         cell_backward(self->cell->kind, &step);
-        if (t == 0) break;
+        if (t == 0 && self->start.kind == STATE_ZEROS) break;
         gemm_serial(&(Gemm){.m = step.rows,
                             .n = self->P,
                             .k = stream->hh_back.k,
@@ -75,6 +75,7 @@ static void block_backward(const Layer *layer, const Pass *pass, size_t l, size_
                             .ldc = self->ldblock,
                             .accumulate = self->cell->h_past_weights});
     }
+    if (self->start.kind != STATE_ZEROS) recurrent_start_take(self, pass, l * self->D + d, block);
 }
 
 /* What the gradients of a stream's parameters are formed from. */
@@ -148,7 +149,7 @@ static void stream_gradients(const Layer *layer, const Pass *pass, size_t l, siz
                  .I = I,
                  .h = recurrent_h(layer, l) + stream->column,
                  .before = self->index.before[d],
-                 .h0 = pass->carry_state ? stream->initial.h : NULL,
+                 .h0 = recurrent_starts(self, pass) ? stream->initial.h : NULL,
                  .summed = SIZE_MAX};
     if (dx)
         gemm(&(Gemm){.m = rows,
@@ -199,4 +200,5 @@ void recurrent_backward(Layer *layer, const Pass *whole) {
                        self->tmp.dx, self->features, self->tmp.dx, self->features);
         }
     }
+    recurrent_start_backward(layer, pass);
 }

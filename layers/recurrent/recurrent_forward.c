@@ -59,20 +59,23 @@ static void input_product(const Layer *layer, const Pass *pass, size_t l, size_t
 }
 
 /* The state a block starts from, into h[0] and c. */
-static void load_state(const Recurrent *self, const Stream *stream, const Pass *pass, const Block *block) {
+static void load_state(const Recurrent *self, size_t index, const Pass *pass, const Block *block) {
+    const Stream *stream = &self->stream[index];
     size_t H = self->H, ld = self->ldblock;
     bool carries_c = self->cell->carries_c;
     memset(block->h[0], 0, block->count * ld * sizeof(real));
     memset(block->h[1], 0, block->count * ld * sizeof(real));
     if (carries_c) memset(block->c, 0, block->count * ld * sizeof(real));
-    if (!pass->carry_state) return;
+    if (!recurrent_starts(self, pass)) return;
     for (size_t i = 0; i < block->count; i++) {
         size_t b = block->sequence[i];
-        memcpy(block->h[0] + i * ld, stream->state.h + b * H, H * sizeof(real));
-        if (carries_c) memcpy(block->c + i * ld, stream->state.c + b * H, H * sizeof(real));
+        const real *h = recurrent_start_of(self, pass, index, 0, b);
+        const real *c = carries_c ? recurrent_start_of(self, pass, index, 1, b) : NULL;
+        memcpy(block->h[0] + i * ld, h, H * sizeof(real));
+        if (carries_c) memcpy(block->c + i * ld, c, H * sizeof(real));
         if (!pass->backward) continue;
-        memcpy(stream->initial.h + b * H, stream->state.h + b * H, H * sizeof(real));
-        if (carries_c) memcpy(stream->initial.c + b * H, stream->state.c + b * H, H * sizeof(real));
+        memcpy(stream->initial.h + b * H, h, H * sizeof(real));
+        if (carries_c) memcpy(stream->initial.c + b * H, c, H * sizeof(real));
     }
 }
 
@@ -123,7 +126,7 @@ static void block_forward(const Layer *layer, const Pass *pass, size_t l, size_t
                         .out = out ? out + stream->column : NULL,
                         .ldout = self->features,
                         .keep = pass->backward};
-    load_state(self, stream, pass, block);
+    load_state(self, l * self->D + d, pass, block);
     step.rows = block->count;
     for (size_t t = 0;; t++) {
         while (step.rows > 0 && length_of(rows, block->sequence[step.rows - 1]) <= t) step.rows--;
@@ -135,7 +138,7 @@ static void block_forward(const Layer *layer, const Pass *pass, size_t l, size_t
             step.end = step.first + self->group < self->P ? step.first + self->group : self->P;
             size_t columns = (step.end - step.first) * G;
             const real *bias = inside ? self->tmp.bias_inside + d * self->gates + step.first * G : NULL;
-            if (t == 0 && !pass->carry_state) fill_pre(step.rows, columns, bias, block->pre, ldpre);
+            if (t == 0 && !recurrent_starts(self, pass)) fill_pre(step.rows, columns, bias, block->pre, ldpre);
             else
                 gemm_serial(&(Gemm){.m = step.rows,
                                     .n = columns,
@@ -166,6 +169,7 @@ void recurrent_forward(Layer *layer, const Pass *whole) {
     const Pass stream = pass_stream(whole, layer->in[0]->grain), *pass = &stream;
     Blocks blocks = blocks_deal(self, &pass->rows);
     size_t tasks = blocks.count * self->D;
+    recurrent_start_forward(layer, pass);
     for (size_t l = 0; l < self->L; l++) {
         if (l > 0 && recurrent_drops(self, pass)) drop_between(layer, pass, l);
         for (size_t d = 0; d < self->D; d++) input_product(layer, pass, l, d);
@@ -175,4 +179,5 @@ void recurrent_forward(Layer *layer, const Pass *whole) {
             block_forward(layer, pass, l, task / blocks.count, &block);
         }
     }
+    recurrent_start_done(layer, pass);
 }

@@ -128,6 +128,7 @@ Status recurrent_plan(Layer *layer, Plan *plan, const Cell *cell) {
     TRY(plan_sizes(layer, plan, cell));
     for (size_t l = 0; l < self->L; l++)
         for (size_t d = 0; d < self->D; d++) TRY(plan_stream(layer, plan, l, d));
+    TRY(recurrent_start_plan(layer, plan));
     plan_memory(layer, plan);
     plan_output(plan, layer, "", layer->in[0]->grain, self->features);
     plan_output(plan, layer, "h_n", PER_SEQUENCE, self->L * self->features);

@@ -283,6 +283,7 @@ static inline void case_start(CaseModel *model, const LayerType *type, const Lay
                               size_t stretch) {
     *model = (CaseModel){.layer = {.type = type, .name = type->kind, .config = (void *)(uintptr_t)layer_case->config}};
     sample_make(&model->sample, sequences, stretch, layer_case->features, layer_case->vocabulary, PER_STEP, 5);
+    sample_context(&model->sample, 3);
     model->spec = rig_spec(&model->sample, &model->layer, 1, LOSS_NONE);
     Model *outline;
     check(model_create(&model->spec, &outline));

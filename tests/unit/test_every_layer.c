@@ -134,6 +134,8 @@ static Trace trace_of(const ModelSpec *spec, const Sample *sample, bool poison) 
     trace_add(&trace, rig.result, 2 * sizeof *rig.result);
     const Value *input = model_input(rig.model);
     if (input->g) trace_add(&trace, input->g, sample_rows(sample, PER_STEP) * sample->features * sizeof(real));
+    const Value *context = model_value(rig.model, "context");
+    if (context && context->g) trace_add(&trace, context->g, sample->sequences * context->features * sizeof(real));
     const Value *out = model_forward(rig.model, &rig.batch, false);
     assert_non_null(out);
     trace_add(&trace, out->v, sample_rows(sample, out->grain) * out->features * sizeof(real));

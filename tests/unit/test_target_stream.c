@@ -63,6 +63,8 @@ static void same_on_both(const LayerType *type, const LayerCase *layer_case) {
     size_t count, again;
     sample_make(&data, SAMPLE_SEQUENCES, 2, 0, type->ids ? layer_case->vocabulary : IDS, PER_STEP, 5);
     sample_turn(&turned, &data);
+    sample_context(&data, 3);
+    sample_context(&turned, 3);
     double loss = run(first, layers, &data, &a, &count);
     first->input = on_target;
     first->inputs = 1;

@@ -85,6 +85,14 @@ static inline void check_model(const char *what, const ModelSpec *spec, const Sa
         check_tensor(&rig, what, "input", count, sample->x, dx, 0, 0);
         free(dx);
     }
+    const Value *context = model_value(rig.model, "context");
+    if (context && context->g) {
+        size_t count = sample->sequences * context->features;
+        rig_train(&rig, NULL, NULL);
+        real *dcontext = copy_of(context->g, count);
+        check_tensor(&rig, what, "context", count, sample->context, dcontext, 0, 0);
+        free(dcontext);
+    }
     free(gradient);
     rig_stop(&rig);
 }

@@ -51,6 +51,7 @@ static void test_final_state(void **state) {
             snprintf(what, sizeof what, "%s, %s, select final, linear, cross entropy", kinds[k], layer_case->name);
             Sample sample;
             sample_make(&sample, 4, 1, layer_case->features, 0, PER_SEQUENCE, 5);
+            sample_context(&sample, 3);
             ModelSpec spec = rig_spec(&sample, layer, 3, LOSS_CROSS_ENTROPY);
             spec.input_gradient = true;
             check_model(what, &spec, &sample);
