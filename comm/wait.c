@@ -191,14 +191,52 @@ static uint64_t courtesy(const Comm *comm, size_t rank) {
     return 3 * second + (turn < 10 ? turn : 10) * 300 * millisecond;
 }
 
+/* The process that started this one, if it is one of those that start ranks; else 0. */
+static pid_t launcher(uint64_t *born) {
+    static const char *const names[] = {"mpirun",  "mpiexec", "orterun", "orted",
+                                        "prterun", "prted",   "hydra",   "mpiexec.hydra"};
+    char path[64], name[64] = "", state;
+    pid_t parent = getppid();
+    snprintf(path, sizeof path, "/proc/%lld/comm", (long long)parent);
+    FILE *file = fopen(path, "r");
+    if (!file) return 0;
+    if (!fgets(name, sizeof name, file)) name[0] = '\0';
+    fclose(file);
+    name[strcspn(name, "\n")] = '\0';
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) == 0) return read_process(parent, &state, born) ? parent : 0;
+    }
+    return 0;
+}
+
+/* A launcher that cannot reach one of its hosts any more waits for it, for a quarter of an hour or for ever
+ * (Open MPI 4.1), also when all ranks have ended. A process outside the job gives it some time, then ends it. */
+static void end_launcher(uint64_t timeout_ns) {
+    uint64_t born = 0, now_born, grace = timeout_ns < 5 * second ? 5 * second : 15 * second;
+    pid_t parent = launcher(&born);
+    if (parent == 0 || fork() != 0) return;
+    char state;
+    signal(SIGTERM, SIG_IGN);
+    setsid();
+    close_range(0, ~0U, 0); /* a launcher waits for whoever holds the ends of its pipes */
+    sleep_until(wait_clock() + grace);
+    if (read_process(parent, &state, &now_born) && now_born == born) kill(parent, SIGKILL);
+    _exit(0);
+}
+
 void wait_lost(Comm *comm, size_t rank, const char *why) {
     uint64_t word = wait_clock() + courtesy(comm, rank);
-    sleep_until(word > comm->quiet_until ? word : comm->quiet_until);
+    /* Silent, but alive: its neighbours must not take this rank for the lost one. */
+    for (uint64_t now = wait_clock(); now < word || now < comm->quiet_until; now = wait_clock()) {
+        wait_alive(comm, now);
+        sleep_ns(50 * millisecond);
+    }
     if (atomic_exchange(&comm->board->claimed, 1) != 0) {
         sleep_until(wait_clock() + 10 * second);
         _exit(ERR_LOST);
     }
     print_lost(comm, rank, why);
+    end_launcher(comm->timeout_ns);
     comm_abort(comm, ERR_LOST);
 }
 

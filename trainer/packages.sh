@@ -22,7 +22,7 @@ optional=
 if [ "$want_tests" = yes ]; then
     libraries="$libraries libcmocka-dev"
     modules="$modules cmocka"
-    optional='python3-h5py clang-format shellcheck'
+    optional='python3-h5py clang-format shellcheck iproute2'
 fi
 
 has() { command -v "$1" >/dev/null 2>&1; }
