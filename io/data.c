@@ -124,6 +124,7 @@ static Status take_digest(Data *data) {
             XXH3_128bits_update(state, store->target_offset, (store->sequences + 1) * sizeof *store->target_offset);
         hash_column(state, &store->input);
         hash_column(state, &store->target);
+        if (info->context) hash_column(state, &store->context);
     }
     XXH128_hash_t hash = XXH3_128bits_digest(state);
     XXH3_freeState(state);
@@ -194,6 +195,7 @@ void data_close(Data **data) {
     if (!*data) return;
     for (size_t i = 0; i < DATA_STORES; i++) {
         Store *store = &(*data)->store[i];
+        column_free(&store->context);
         column_free(&store->target);
         column_free(&store->input);
         free(store->offset);
@@ -286,6 +288,12 @@ void data_read(const Data *data, Split split, size_t sequence, int32_t *ids, flo
     if (classes && span.store->target_offset) read_decoded(data, &span, classes);
     else if (classes && info->target == TARGET_CLASSES) column_integers(target, first, targets, classes);
     if (values && info->target == TARGET_VALUES) column_floats(target, first * width, targets * info->classes, values);
+}
+
+void data_context(const Data *data, Split split, size_t sequence, float *context) {
+    size_t width = data->info.context;
+    Span span = find(data, split, sequence);
+    if (width) column_floats(&span.store->context, span.sequence * width, width, context);
 }
 
 const char *data_time(const Data *data, Split split, size_t sequence) {

@@ -64,6 +64,7 @@ typedef struct DataInfo {
     bool ids;          /* inputs are ids, else real features */
     size_t vocabulary; /* of input ids, 0 for features */
     size_t features;
+    size_t context; /* numbers that belong to a whole sequence; 0: none */
     TargetKind target;
     bool target_per_step;   /* a target per time step, else one per sequence */
     size_t classes;         /* classes, or columns of real targets */
@@ -103,5 +104,8 @@ size_t data_target_length(const Data *data, Split split, size_t sequence);
 /* Copies a sequence: ids [length] or x [length, features]; classes or values [target length, ...]. NULL
  * skips. */
 void data_read(const Data *data, Split split, size_t sequence, int32_t *ids, float *x, int32_t *classes, float *values);
+
+/* Copies a sequence's context [DataInfo.context]. */
+void data_context(const Data *data, Split split, size_t sequence, float *context);
 
 #endif

@@ -28,8 +28,8 @@ typedef struct Label {
     } vocabulary[2]; /* of the inputs, of the targets */
     struct {
         size_t sequences, stride;
-        CellType type[2];
-        Block column[2], offset, target_offset;
+        CellType type[3];
+        Block column[3], offset, target_offset;
     } store[DATA_STORES];
 } Label;
 
@@ -65,10 +65,10 @@ Status parcel_send(Data *data, int file) {
     uint64_t end = PAGE;
     for (size_t i = 0; i < data->stores; i++) {
         Store *store = &data->store[i];
-        Column *column[2] = {&store->input, &store->target};
+        Column *column[] = {&store->input, &store->target, &store->context};
         label.store[i].sequences = store->sequences;
         label.store[i].stride = store->stride;
-        for (size_t c = 0; c < 2; c++) {
+        for (size_t c = 0; c < 3; c++) {
             label.store[i].type[c] = column[c]->type;
             TRY(put(file, column[c]->cell, column[c]->cells * cell_bytes(column[c]->type), &end,
                     &label.store[i].column[c]));
@@ -155,6 +155,7 @@ Status parcel_receive(int file, const char *path, Data *data) {
         store->stride = label.store[i].stride;
         TRY(map_column(file, path, &label.store[i].column[0], label.store[i].type[0], &store->input));
         TRY(map_column(file, path, &label.store[i].column[1], label.store[i].type[1], &store->target));
+        TRY(map_column(file, path, &label.store[i].column[2], label.store[i].type[2], &store->context));
         TRY(get_offsets(file, path, &label.store[i].offset, store->sequences, &store->offset));
         TRY(get_offsets(file, path, &label.store[i].target_offset, store->sequences, &store->target_offset));
     }

@@ -17,6 +17,7 @@
  * [start[s], start[s] + stride), and the targets of a window follow it in rows of `width` numbers. */
 typedef struct Store {
     Column input, target;
+    Column context; /* DataInfo.context cells per sequence */
     size_t *offset, *target_offset;
     size_t stride;
     size_t sequences; /* text, which is cut into windows: 0 */

@@ -7,6 +7,7 @@
  *             floats [N, K] or [N] (K = 1), [N, T, K]: values; absent: prediction only
  *   lengths   [N] integers, optional: sequence s ends after lengths[s] steps, what follows is not looked at
  *   target_lengths   [N] integers, optional, for a decoder: the same of targets [N, T'], whose T' is its own
+ *   context   [N, C] numbers, optional: of each sequence as a whole
  *   /vocabulary            optional text of the ids; its size is the size of the vocabulary
  *   num_embeddings         attribute of inputs or the file: that size where there is no /vocabulary
  *   num_classes            attribute of targets or the file
@@ -29,7 +30,7 @@
 typedef struct Source {
     const char *path;
     hid_t file;
-    Field inputs, targets, lengths, target_lengths;
+    Field inputs, targets, lengths, target_lengths, context;
     bool decoder;
     bool ids, per_step;
     TargetKind target;
@@ -87,6 +88,17 @@ static Status check_lengths(const Source *source, const Field *lengths) {
                        lengths->name, source->inputs.dim[0]);
 }
 
+static Status check_context(const Source *source) {
+    const Field *context = &source->context;
+    if (context->set < 0) return OK;
+    if (context->rank == 2 && context->dim[0] == source->inputs.dim[0]) return OK;
+    return status_fail(
+        ERR_DATA,
+        "%s: data set context: has %zu dimensions, the first of %zu; it must be [N, C], a row of numbers "
+        "for each of the %zu sequences of inputs",
+        source->path, context->rank, context->dim[0], source->inputs.dim[0]);
+}
+
 static Status refuse(const Source *source, const char *name, const char *why) {
     if (H5Lexists(source->file, name, H5P_DEFAULT) <= 0) return OK;
     return status_fail(ERR_DATA, "%s: data set %s: %s; remove it or rename it", source->path, name, why);
@@ -136,7 +148,6 @@ static Status source_open(const DataConfig *config, const char *path, Source *so
             source, "target_lengths",
             "is not supported without a decoder: targets go with the steps of inputs; lengths of their own need a "
             "model with an encoder and a decoder"));
-    TRY(refuse(source, "context", "is not supported"));
     TRY(field_open(source->file, path, "inputs", &source->inputs));
     TRY(check_inputs(source));
     if (!config->inputs_only) TRY(field_open(source->file, path, "targets", &source->targets));
@@ -145,6 +156,8 @@ static Status source_open(const DataConfig *config, const char *path, Source *so
     TRY(field_open(source->file, path, "target_lengths", &source->target_lengths));
     TRY(check_lengths(source, &source->lengths));
     TRY(check_lengths(source, &source->target_lengths));
+    TRY(field_open(source->file, path, "context", &source->context));
+    TRY(check_context(source));
     if (source->decoder) TRY(h5_vocabulary_read(source->file, path, "target_vocabulary", &source->target_vocabulary));
     TRY(size_attribute(source, &source->inputs, "num_embeddings", &source->num_embeddings));
     TRY(size_attribute(source, &source->targets, "num_classes", &source->num_classes));
@@ -224,8 +237,13 @@ static Status read_store(const DataConfig *config, Source *source, Store *store)
         TRY(field_integers(&source->targets, rows, target_offset, class_range(config, source), &store->target,
                            &source->most_class));
     if (source->target == TARGET_VALUES) TRY(field_floats(&source->targets, rows, target_offset, &store->target));
+    if (source->context.set >= 0) TRY(field_floats(&source->context, 1, NULL, &store->context));
     store_even_out(store);
     return OK;
+}
+
+static size_t context_of(const Source *source) {
+    return source->context.set < 0 ? 0 : source->context.dim[1];
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------- */
@@ -236,7 +254,8 @@ static Status check_same_layout(const Source *train, const Source *validation) {
                           : train->target != validation->target || train->per_step != validation->per_step ||
                                   train->columns != validation->columns
                               ? "targets"
-                              : NULL;
+                          : context_of(train) != context_of(validation) ? "context"
+                                                                        : NULL;
     if (differs)
         return status_fail(ERR_DATA,
                            "%s: %s have another form than in %s; data.validation needs a file of the same layout",
@@ -266,6 +285,7 @@ static Status describe(const DataConfig *config, const Source source[DATA_STORES
     DataInfo *info = &data->info;
     info->ids = source->ids;
     info->features = source->features;
+    info->context = context_of(source);
     info->target = source->target;
     info->target_per_step = source->per_step;
     info->classes = source->target == TARGET_VALUES ? source->columns : 0;
@@ -324,6 +344,7 @@ static Status read_apart(void *context, int result) {
                              .targets = none,
                              .lengths = none,
                              .target_lengths = none,
+                             .context = none,
                              .most_id = -1,
                              .most_class = -1};
     TRY(open_sources(reading->config, source, reading->data));

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comm/arena.h"
 #include "io/data_parts.h"
 #include "io/strings.h"
 #include "io/synthetic.h"
@@ -18,6 +19,7 @@ static Status append(const SyntheticTask *task, const SyntheticSequence *s, Stor
     else column_append_floats(&store->input, s->x, s->length * task->features);
     if (task->target == TARGET_CLASSES) TRY(column_append(&store->target, s->classes, s->targets, task->name));
     else column_append_floats(&store->target, &s->value, 1);
+    column_append_floats(&store->context, s->context, task->context);
     size_t i = store->sequences++;
     store->offset[i + 1] = store->offset[i] + s->length;
     if (store->target_offset) store->target_offset[i + 1] = store->target_offset[i] + s->targets;
@@ -34,6 +36,11 @@ static Status make_room(const DataConfig *config, const SyntheticTask *task, Sto
                       task->per_step ? rows : sequences, task->name));
     TRY(cells_allocate(sequences + 1, sizeof *store->offset, task->name, (void **)&store->offset));
     store->offset[0] = 0;
+    if (task->context) {
+        if (!size_multiply(sequences, task->context, &cells))
+            return status_fail(ERR_USAGE, "data.sequences: %zu contexts overflow", sequences);
+        TRY(column_create(&store->context, CELL_F32, cells, task->name));
+    }
     if (!config->decoder) return OK;
     TRY(cells_allocate(sequences + 1, sizeof *store->target_offset, task->name, (void **)&store->target_offset));
     store->target_offset[0] = 0;
@@ -120,6 +127,7 @@ Status data_open_synthetic(const DataConfig *config, Data *data) {
     info->ids = task->ids;
     info->vocabulary = task->vocabulary;
     info->features = task->features;
+    info->context = task->context;
     info->target = task->target;
     info->target_per_step = task->per_step;
     info->classes = task->classes;

@@ -18,9 +18,10 @@ typedef struct Writing {
     const DataInfo *info;
     size_t sequences, steps;
     size_t target_steps, targets; /* targets: cells of one sequence */
-    hid_t inputs, target;
+    hid_t inputs, target, context;
     size_t block; /* sequences */
     void *input_block, *target_block;
+    float *context_block;
 } Writing;
 
 static bool decodes(const Writing *w) {
@@ -76,6 +77,9 @@ static Status make_sets(Writing *w) {
     w->inputs = new_h5_set(&w->file, "inputs", info->ids ? integer_type(info->vocabulary) : H5T_IEEE_F32LE,
                            info->ids ? 2 : 3, inputs);
     if (w->inputs < 0) return new_h5_fail(&w->file, "inputs");
+    hsize_t context[] = {w->sequences, info->context};
+    if (info->context) w->context = new_h5_set(&w->file, "context", H5T_IEEE_F32LE, 2, context);
+    if (info->context && w->context < 0) return new_h5_fail(&w->file, "context");
     if (info->target == TARGET_NONE) return OK;
     if (!floats(w)) {
         w->target = new_h5_set(&w->file, "targets", H5T_STD_I32LE, info->target_per_step ? 2 : 1, classes);
@@ -96,6 +100,7 @@ static void read_one(const Writing *w, size_t sequence, size_t at) {
     memset(input, 0, width * sizeof *input);
     memset(target, 0, w->targets * sizeof *target);
     data_read(w->data, SPLIT_ALL, sequence, input, (float *)input, target, (float *)target);
+    data_context(w->data, SPLIT_ALL, sequence, w->context_block + at * w->info->context);
     /* The end symbol, which is not stored: behind the longest target it lies where the next sequence will. */
     if (read) target[read - 1] = 0;
 }
@@ -110,18 +115,24 @@ static Status put_block(const Writing *w, size_t first, size_t count) {
     if (status == OK)
         status = new_h5_rows(&w->file, w->target, floats(w) ? H5T_NATIVE_FLOAT : H5T_NATIVE_INT32, w->target_block,
                              first, count, w->targets);
+    if (status == OK && info->context)
+        status = new_h5_rows(&w->file, w->context, H5T_NATIVE_FLOAT, w->context_block, first, count, info->context);
     h5_unlock();
     return status;
 }
 
 static Status put_sequences(Writing *w) {
     size_t width;
-    if (__builtin_mul_overflow(w->steps, w->info->ids ? 1 : w->info->features, &width))
+    size_t all = w->targets;
+    if (__builtin_mul_overflow(w->steps, w->info->ids ? 1 : w->info->features, &width) ||
+        __builtin_add_overflow(all, width, &all) || __builtin_add_overflow(all, w->info->context, &all))
         return status_fail(ERR_USAGE, "%s: sizes overflow", w->file.path);
-    w->block = width + w->targets > BLOCK_CELLS ? 1 : BLOCK_CELLS / (width + w->targets + 1) + 1;
+    w->block = all > BLOCK_CELLS ? 1 : BLOCK_CELLS / (all + 1) + 1;
     if (w->block > w->sequences) w->block = w->sequences;
     TRY(cells_allocate(w->block, width * sizeof(int32_t), "sequences", &w->input_block));
     TRY(cells_allocate(w->block, (w->targets + 1) * sizeof(int32_t), "targets", &w->target_block));
+    TRY(cells_allocate(w->block, (w->info->context + 1) * sizeof *w->context_block, "context",
+                       (void **)&w->context_block));
     for (size_t first = 0; first < w->sequences; first += w->block)
         TRY(put_block(w, first, w->sequences - first < w->block ? w->sequences - first : w->block));
     return OK;
@@ -139,9 +150,11 @@ static Status put_all(Writing *w) {
     h5_lock();
     h5_release(&w->inputs);
     h5_release(&w->target);
+    h5_release(&w->context);
     h5_unlock();
     free(w->input_block);
     free(w->target_block);
+    free(w->context_block);
     return status;
 }
 
@@ -150,7 +163,8 @@ Status sequences_write(const char *path, const Data *data) {
                  .info = data_info(data),
                  .sequences = data_sequences(data, SPLIT_ALL),
                  .inputs = H5I_INVALID_HID,
-                 .target = H5I_INVALID_HID};
+                 .target = H5I_INVALID_HID,
+                 .context = H5I_INVALID_HID};
     w.steps = w.info->longest;
     if (w.info->target != TARGET_NONE) {
         w.target_steps = decodes(&w) ? w.info->longest_target - 1 : w.info->target_per_step ? w.steps : 1;

@@ -6,19 +6,21 @@
 
 #include "io/synthetic_parts.h"
 
-enum { COPY, REVERSE, PARITY, ADDING, MAJORITY, SINE, DATES, REVERSE_TEXT, NUMBER_WORDS };
-enum { COPY_DELAY = 3, SYMBOLS = 8, GROUPS = 5 };
+enum { COPY, REVERSE, PARITY, ADDING, MAJORITY, SINE, DATES, REVERSE_TEXT, NUMBER_WORDS, CAPTION };
+enum { COPY_DELAY = 3, SYMBOLS = 8, GROUPS = 5, PLACES = 3, OBJECTS = 3, CAPTION_END = 1 + PLACES * OBJECTS };
 
 const SyntheticTask synthetic_tasks[SYNTHETIC_TASKS] = {
-    [COPY] = {"copy", true, true, TARGET_CLASSES, 20, 20, SYMBOLS + 1, 0, SYMBOLS + 1, NULL, NULL},
-    [REVERSE] = {"reverse", true, true, TARGET_CLASSES, 12, 12, SYMBOLS + 1, 0, SYMBOLS + 1, NULL, NULL},
-    [PARITY] = {"parity", true, true, TARGET_CLASSES, 16, 16, 2, 0, 2, NULL, NULL},
-    [ADDING] = {"adding", false, false, TARGET_VALUES, 20, 20, 0, 2, 1, NULL, NULL},
-    [MAJORITY] = {"majority", true, false, TARGET_CLASSES, 25, 5, 10, 0, GROUPS, NULL, NULL},
-    [SINE] = {"sine", false, false, TARGET_VALUES, 24, 24, 0, 1, 1, NULL, NULL},
+    [COPY] = {"copy", true, true, TARGET_CLASSES, 20, 20, SYMBOLS + 1, 0, SYMBOLS + 1, NULL, NULL, 0},
+    [REVERSE] = {"reverse", true, true, TARGET_CLASSES, 12, 12, SYMBOLS + 1, 0, SYMBOLS + 1, NULL, NULL, 0},
+    [PARITY] = {"parity", true, true, TARGET_CLASSES, 16, 16, 2, 0, 2, NULL, NULL, 0},
+    [ADDING] = {"adding", false, false, TARGET_VALUES, 20, 20, 0, 2, 1, NULL, NULL, 0},
+    [MAJORITY] = {"majority", true, false, TARGET_CLASSES, 25, 5, 10, 0, GROUPS, NULL, NULL, 0},
+    [SINE] = {"sine", false, false, TARGET_VALUES, 24, 24, 0, 1, 1, NULL, NULL, 0},
     [DATES] = TEXT_TASK("dates", DATE_CHARACTERS, DATE_TARGET_CHARACTERS),
     [REVERSE_TEXT] = TEXT_TASK("reverse_text", LETTERS, LETTERS),
     [NUMBER_WORDS] = TEXT_TASK("number_words", NUMBER_CHARACTERS, DIGITS),
+    [CAPTION] = {"caption", true, true, TARGET_CLASSES, PLACES *OBJECTS + 1, PLACES + 1, CAPTION_END + 1, 0,
+                 CAPTION_END + 1, NULL, NULL, PLACES *OBJECTS},
 };
 
 int synthetic_task(const char *name) {
@@ -80,11 +82,27 @@ static void make_sine(Dice *dice, SyntheticSequence *s) {
     s->value = (float)sin(phase + frequency * (double)s->length);
 }
 
+/* One object in each place of a picture is bright; the caption names them, place after place, object k with k + 1
+ * words. Input is the word before: 0 at the beginning. */
+static void make_caption(Dice *dice, SyntheticSequence *s) {
+    size_t t = 0;
+    for (size_t p = 0; p < PLACES; p++) {
+        size_t bright = dice_below(dice, OBJECTS);
+        for (size_t k = 0; k < OBJECTS; k++)
+            s->context[p * OBJECTS + k] = 0.25F * uniform(dice) + (k == bright ? 0.75F : 0);
+        for (size_t n = 0; n <= bright; n++) s->classes[t++] = (int64_t)(1 + p * OBJECTS + bright);
+    }
+    s->classes[t++] = CAPTION_END;
+    for (size_t i = 1; i < t; i++) s->ids[i] = s->classes[i - 1];
+    s->length = s->targets = t;
+}
+
 void synthetic_make(int task, uint64_t seed, uint64_t sequence, SyntheticSequence *out) {
     static void (*const make[SYNTHETIC_TASKS])(Dice *, SyntheticSequence *) = {
         [COPY] = make_copy,       [REVERSE] = make_reverse,           [PARITY] = make_parity,
         [ADDING] = make_adding,   [MAJORITY] = make_majority,         [SINE] = make_sine,
-        [DATES] = synthetic_date, [REVERSE_TEXT] = synthetic_reverse, [NUMBER_WORDS] = synthetic_number};
+        [DATES] = synthetic_date, [REVERSE_TEXT] = synthetic_reverse, [NUMBER_WORDS] = synthetic_number,
+        [CAPTION] = make_caption};
     const SyntheticTask *t = &synthetic_tasks[task];
     Dice dice = {seed, {(uint64_t)task, sequence, 0}};
     *out = (SyntheticSequence){.length = t->steps};

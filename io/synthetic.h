@@ -8,7 +8,7 @@
 
 #include "io/data.h"
 
-enum { SYNTHETIC_TASKS = 9, SYNTHETIC_STEPS = 80 };
+enum { SYNTHETIC_TASKS = 10, SYNTHETIC_STEPS = 80, SYNTHETIC_CONTEXT = 9 };
 
 typedef struct SyntheticTask {
     const char *name;
@@ -17,6 +17,7 @@ typedef struct SyntheticTask {
     size_t steps, least_steps; /* longest and shortest sequence */
     size_t vocabulary, features, classes;
     const char *alphabet, *target_alphabet; /* of text, ASCII, ascending: character i is id i; NULL: no text */
+    size_t context;                         /* numbers of a whole sequence */
 } SyntheticTask;
 
 /* In the order of data.task's choices. */
@@ -28,7 +29,7 @@ int synthetic_task(const char *name);
 typedef struct SyntheticSequence {
     size_t length, targets; /* targets: of text alone, else the length or 1 */
     int64_t ids[SYNTHETIC_STEPS], classes[SYNTHETIC_STEPS];
-    float x[2 * SYNTHETIC_STEPS], value;
+    float x[2 * SYNTHETIC_STEPS], value, context[SYNTHETIC_CONTEXT];
 } SyntheticSequence;
 
 void synthetic_make(int task, uint64_t seed, uint64_t sequence, SyntheticSequence *out);

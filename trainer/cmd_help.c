@@ -50,6 +50,8 @@ const Command commands[] = {
      "                   majority  10 symbols in 5 groups, 5 to 25 steps: the group (symbol modulo 5)\n"
      "                             that occurs most\n"
      "                   sine      a sine of unknown frequency and phase: its next value\n"
+     "                   caption   a context of 3 places with 3 objects, one bright in each: the names of the\n"
+     "                             bright ones, object k said k + 1 times; input is the word before\n"
      "                   dates, reverse_text, number_words: text for a decoder, no input twice: dates of many\n"
      "                             forms as 2024-05-03, 2 to 16 letters backwards, \"four hundred seven\" as 407\n"
      "  --decoder        pairs: targets of any length, for a model with a decoder\n",

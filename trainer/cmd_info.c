@@ -117,6 +117,7 @@ static Status info_data(const char *path, DataKind kind, bool decoder, bool json
         json_object_set_new(o, "ragged", json_boolean(info->ragged));
         json_object_set_new(o, "vocabulary_size", json_integer((json_int_t)info->vocabulary));
         json_object_set_new(o, "features", json_integer((json_int_t)info->features));
+        json_object_set_new(o, "context", json_integer((json_int_t)info->context));
         json_object_set_new(o, "targets", json_string(target));
         json_object_set_new(o, "target_per_step", json_boolean(info->target_per_step));
         json_object_set_new(o, "classes", json_integer((json_int_t)info->classes));
@@ -133,6 +134,7 @@ static Status info_data(const char *path, DataKind kind, bool decoder, bool json
                info->longest);
         if (info->ids) printf("  inputs: ids, vocabulary %zu\n", info->vocabulary);
         else printf("  inputs: %zu features\n", info->features);
+        if (info->context) printf("  context: %zu numbers per sequence\n", info->context);
         if (info->target_vocabulary)
             printf("  targets: sequences of their own, up to %zu steps with the end, vocabulary %zu\n",
                    info->longest_target, info->target_vocabulary);

@@ -157,7 +157,7 @@ static void input_check(Reader *reader, const Node *map, const char *const *name
                    *quoted = config_quote(reader->memory, base);
         Place place = entry->value->kind == NODE_LIST ? entry->value->entry[k].value->place : entry->value->place;
         Suggestion suggestion = suggestion_for(base);
-        bool known = strcmp(base, "data") == 0, below = false;
+        bool known = strcmp(base, "data") == 0 || strcmp(base, "context") == 0, below = false;
         for (size_t j = 0; j < count; j++) {
             if (!name[j]) continue;
             bool same = strcmp(name[j], base) == 0;

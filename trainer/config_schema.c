@@ -56,7 +56,7 @@ static const Key data_keys[] = {
      "are of "
      "scaled values, predictions are scaled back"},
     {"task", KEY_CHOICE, AT(DataSection, task), "null", 0, 0,
-     "copy|reverse|parity|adding|majority|sine|dates|reverse_text|number_words", true,
+     "copy|reverse|parity|adding|majority|sine|dates|reverse_text|number_words|caption", true,
      "synthetic: what is learned; `lockstep prepare --help` describes each"},
     {"sequences", KEY_SIZE, AT(DataSection, sequences), "1000", 1, 1e12, NULL, false,
      "synthetic: how many sequences are made"},

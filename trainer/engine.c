@@ -24,6 +24,7 @@ static void spec_fill(Engine *e, const EngineUse *use) {
     s->ids = info->ids;
     s->vocabulary = info->vocabulary;
     s->features = info->features;
+    s->context_features = info->context;
     s->target_grain = info->target_per_step ? PER_STEP : PER_SEQUENCE;
     s->classes = info->classes;
     s->seq_len = c->data.seq_len;

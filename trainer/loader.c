@@ -19,7 +19,7 @@ struct Loader {
     size_t *offset, *shard;
     uint64_t *position;
     int32_t *ids, *classes;
-    float *x, *values;
+    float *x, *values, *context;
     Batch batch;
 };
 
@@ -43,6 +43,7 @@ Status loader_create(const Engine *engine, const Data *data, Split split, bool s
     arena_book(l->arena, &l->shard, (spec->max_shards + 1) * sizeof *l->shard);
     if (info->ids) arena_book(l->arena, &l->ids, spec->max_rows * sizeof *l->ids);
     else arena_book(l->arena, &l->x, spec->max_rows * info->features * sizeof *l->x);
+    if (info->context) arena_book(l->arena, &l->context, spec->max_sequences * info->context * sizeof *l->context);
     if (info->target == TARGET_CLASSES) arena_book(l->arena, &l->classes, targets * sizeof *l->classes);
     if (info->target == TARGET_VALUES) arena_book(l->arena, &l->values, targets * info->classes * sizeof *l->values);
     Status status = arena_commit(l->arena);
@@ -54,6 +55,7 @@ Status loader_create(const Engine *engine, const Data *data, Split split, bool s
         .rows = {.offset = l->offset, .position = l->position, .shard = l->shard, .total_shards = engine->shards},
         .ids = l->ids,
         .x = l->x,
+        .context = l->context,
         .classes = l->classes,
         .values = l->values};
     *out = l;
@@ -85,6 +87,7 @@ static void append(Loader *l, size_t sequence, uint64_t position) {
     size_t length = data_length(l->data, l->split, sequence), target = info->target_per_step ? row : b;
     data_read(l->data, l->split, sequence, l->ids ? l->ids + row : NULL, l->x ? l->x + row * info->features : NULL,
               l->classes ? l->classes + target : NULL, l->values ? l->values + target * info->classes : NULL);
+    if (l->context) data_context(l->data, l->split, sequence, l->context + b * info->context);
     l->offset[b + 1] = row + length;
     l->position[b] = position;
     if (length > rows->longest) rows->longest = length;

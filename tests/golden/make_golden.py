@@ -7,7 +7,7 @@ and in single precision from the same float32 initial weights. The double result
 float64); that the two agree well within the tests' tolerance is asserted here, so a difference that a test finds is
 not the case's own condition.
 
-A file is at once a `sequences` data set (inputs, targets, lengths at the root) and a file for run.init_from
+A file is at once a `sequences` data set (inputs, targets, lengths, context at the root) and a file for run.init_from
 (/model/<state_dict name>); /config holds the config as text. What to expect is below /golden:
   output             rows of the last layer for all sequences as one batch, with the initial weights
   loss               of that batch, reduced as the config says
@@ -231,12 +231,15 @@ def optimizer_of(config, parameters):
 
 
 def compute(layers, spec, config, initial, dtype, x, y, lengths):
-    model = Model(layers, spec["vocabulary"] if spec["inputs"] == "ids" else 0, spec["features"], spec["classes"]).to(dtype)
+    model = Model(layers, spec["vocabulary"] if spec["inputs"] == "ids" else 0, spec["features"], spec["classes"],
+                  spec.get("context", 0)).to(dtype)
     model.load_state_dict({k: v.to(dtype) for k, v in initial.items()})
     if spec["inputs"] == "reals":
         x = x.to(dtype)
     per_step = spec["targets"].startswith("step")
+    context = spec["context_rows"].to(dtype) if spec.get("context") else None
     result = {}
+    model.context = context
     out, loss = loss_of(model, config, x, y, lengths, per_step)
     loss.backward()
     result["output"], result["loss"] = out, loss
@@ -254,6 +257,7 @@ def compute(layers, spec, config, initial, dtype, x, y, lengths):
         first = starts[(step - 1) % len(starts)]
         rows = slice(first, min(n, first + size))
         optimizer.zero_grad()
+        model.context = None if context is None else context[rows]
         _, loss = loss_of(model, config, x[rows], y[rows], lengths[rows], per_step)
         loss.backward()
         clip = config["train"].get("clip_norm")
@@ -285,8 +289,11 @@ def main(directory):
         generator = torch.Generator().manual_seed(1000 + number)
         torch.manual_seed(2000 + number)
         x, y, lengths = make_data(spec, generator)
+        if spec.get("context"):
+            spec["context_rows"] = torch.randn((spec["n"], spec["context"]), generator=generator)
         config = sections(f"{name}.h5", layers, spec, changes)
-        model = Model(layers, spec["vocabulary"] if spec["inputs"] == "ids" else 0, spec["features"], spec["classes"])
+        model = Model(layers, spec["vocabulary"] if spec["inputs"] == "ids" else 0, spec["features"], spec["classes"],
+                      spec.get("context", 0))
         initial = {k: v.clone() for k, v in model.state_dict().items()}
         double = compute(layers, spec, config, initial, torch.float64, x, y, lengths)
         single = compute(layers, spec, config, initial, torch.float32, x, y, lengths)
@@ -298,6 +305,8 @@ def main(directory):
             f["targets"] = y.numpy().astype(np.int32 if y.dtype == torch.int64 else np.float32)
             if spec["ragged"]:
                 f["lengths"] = lengths.numpy().astype(np.int32)
+            if spec.get("context"):
+                f["context"] = spec["context_rows"].numpy()
             f["config"] = as_yaml(config)
             for k, v in initial.items():
                 f[f"model/{k}"] = v.numpy()

@@ -22,16 +22,42 @@ ACTIVATIONS = {
 RECURRENT = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
+def start(module, state, context):
+    """Gives a recurrent module what its initial state is made from; the state's kind."""
+    rows = module.num_layers * (2 if module.bidirectional else 1)
+    for k in ("h", "c") if isinstance(module, nn.LSTM) else ("h",):
+        if state == "learned":
+            setattr(module, f"{k}_0", nn.Parameter(0.5 * torch.randn(rows, module.hidden_size)))
+        if state == "context":
+            setattr(module, f"init_{k}", nn.Linear(context, rows * module.hidden_size))
+    return state
+
+
+def initial_state(module, state, context, n):
+    """h_0, or (h_0, c_0), each [layers * directions, n, H]; None for zeros."""
+    if state == "zeros":
+        return None
+    made = []
+    for k in ("h", "c") if isinstance(module, nn.LSTM) else ("h",):
+        if state == "learned":
+            made.append(getattr(module, f"{k}_0")[:, None].expand(-1, n, -1).contiguous())
+        else:
+            rows = getattr(module, f"init_{k}")(context).view(n, -1, module.hidden_size)
+            made.append(rows.transpose(0, 1).contiguous())
+    return tuple(made) if len(made) > 1 else made[0]
+
+
 ATTENTION = ("positional_encoding", "multi_head_attention", "self_attention", "basic_attention", "channel_attention",
              "transformer_encoder")
 
 
 class Model(nn.Module):
-    def __init__(self, layers, vocabulary=0, features=0, classes=0):
+    def __init__(self, layers, vocabulary=0, features=0, classes=0, context=0):
         super().__init__()
         self.plan, self.inputs = [], []
         width, sites = (None, None) if vocabulary else (features, None)
-        widths = {}  # of values by name
+        widths = {"context": context}  # of values by name
+        self.context = None  # of the batch [B, context]
         for item in layers:
             (kind, keys), = item.items()
             keys = dict(keys)
@@ -47,8 +73,11 @@ class Model(nn.Module):
                 width = keys["embedding_dim"]
                 module = nn.Embedding(keys.pop("num_embeddings", vocabulary), keys.pop("embedding_dim"), **keys)
             elif kind in RECURRENT:
+                state = keys.pop("initial_state", "zeros")
                 module = RECURRENT[kind](width, keys.pop("hidden_size"), batch_first=True, **keys)
                 width = module.hidden_size * (2 if module.bidirectional else 1)
+                widths[f"{name}.h_n"] = width * module.num_layers
+                sites = start(module, state, widths[inputs[1] if len(inputs) > 1 else "context"])
             elif kind == "linear":
                 tie = keys.pop("tie", None)
                 module = nn.Linear(width, keys.pop("out_features", classes), **keys)
@@ -89,7 +118,7 @@ class Model(nn.Module):
 
     def forward(self, x, lengths):
         """Rows of the last layer's output."""
-        final, per_step, values = None, True, {}
+        final, per_step, values = None, True, {"context": (self.context, False)}
         for (kind, name, site), inputs in zip(self.plan, self.inputs):
             if inputs:
                 x, per_step = values[inputs[0]]
@@ -100,10 +129,12 @@ class Model(nn.Module):
                 x = nn.functional.one_hot(x, self.vocabulary).to(next(self.parameters()).dtype)
             elif kind in RECURRENT:
                 packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-                packed, h = getattr(self, name)(packed)
+                context = values[inputs[1] if len(inputs) > 1 else "context"][0]
+                packed, h = getattr(self, name)(packed, initial_state(getattr(self, name), site, context, x.shape[0]))
                 x, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])
                 h = h[0] if kind == "lstm" else h
                 directions = 2 if getattr(self, name).bidirectional else 1
+                values[f"{name}.h_n"] = (h.transpose(0, 1).reshape(x.shape[0], -1), False)
                 final = torch.cat([h[i] for i in range(h.shape[0] - directions, h.shape[0])], dim=1)
             elif kind == "activation" or kind == "dropout":
                 x = site(x)

@@ -35,7 +35,7 @@ typedef struct Rig {
     real *parameters, *packed, *gradient;
     size_t offset[MAX_B + 1], shard[MAX_B + 1], R, F;
     uint64_t position[MAX_B];
-    real *x, *weight[3];
+    real *x, *weight[3], context[MAX_B * 2];
     const char *probe[3];
     ShardResult result[MAX_B];
 } Rig;
@@ -79,6 +79,7 @@ static void rig_start(Rig *rig, const Setup *setup) {
     rig->spec = (ModelSpec){.layer = &rig->layer,
                             .layers = 1,
                             .features = setup->I,
+                            .context_features = 2,
                             .seq_len = longest,
                             .max_sequences = B,
                             .max_rows = rig->R,
@@ -96,6 +97,7 @@ static void rig_start(Rig *rig, const Setup *setup) {
         rig_probe(rig, H_N, "rnn.h_n", states);
         rig_probe(rig, C_N, "rnn.c_n", states);
     }
+    for (size_t i = 0; i < 2 * B; i++) rig->context[i] = noise(8, i);
     rig->x = reals(rig->R * setup->I);
     for (size_t i = 0; i < rig->R * setup->I; i++) rig->x[i] = noise(7, i);
 
@@ -137,6 +139,7 @@ static Batch rig_batch(const Rig *rig) {
                             .shard = rig->shard,
                             .longest = longest},
                    .x = rig->x,
+                   .context = rig->context,
                    .weight = (const real *const *)rig->weight};
 }
 

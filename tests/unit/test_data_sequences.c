@@ -416,14 +416,11 @@ static void huge_numbers_do_not_wrap(void **state) {
 static void files_that_are_not_ours_to_read(void **state) {
     (void)state;
     const int one = 1;
-    const char *later[] = {"target_lengths", "context"};
-    for (size_t i = 0; i < 2; i++) {
-        hid_t file = h5_new("f");
-        h5_ints(file, "inputs", DIMS(N, T), IDS);
-        h5_ints(file, later[i], DIMS(1), &one);
-        H5Fclose(file);
-        open_fails(sequences("f"), ERR_DATA, LIST("f:", later[i], "not supported"));
-    }
+    hid_t later = h5_new("f");
+    h5_ints(later, "inputs", DIMS(N, T), IDS);
+    h5_ints(later, "target_lengths", DIMS(1), &one);
+    H5Fclose(later);
+    open_fails(sequences("f"), ERR_DATA, LIST("f:", "target_lengths", "not supported"));
     for (int i = 0; i < 2; i++) {
         hid_t file = h5_new("f");
         h5_ints(file, "inputs", DIMS(N, T), IDS);

@@ -379,17 +379,22 @@ static void test_recurrent_bits_do_not_depend_on_batch(void **state) {
 static void test_recurrent_carried_state(void **state) {
     (void)state;
     enum { B = 5, T = 9, CUT = 4 };
-    for (size_t k = 0; k < KINDS; k++)
+    for (size_t k = 0; k < KINDS * 3; k++)
         for (int infers = 0; infers < 2; infers++) {
-            Setup setup = {.kind = kinds[k],
-                           .config = {.hidden_size = 20, .num_layers = 3, .bias = true},
-                           .I = 6,
-                           .threads = 2,
-                           .infers = infers,
-                           .B = B};
+            Setup setup = {
+                .kind = kinds[k % KINDS],
+                .config = {.hidden_size = 20, .num_layers = 3, .bias = true, .initial_state = (int)(k / KINDS)},
+                .I = 6,
+                .threads = 2,
+                .infers = infers,
+                .B = B};
             for (size_t b = 0; b < B; b++) setup.length[b] = T;
             Rig rig;
             rig_start(&rig, &setup);
+            if (setup.config.initial_state == STATE_LEARNED) {
+                const Param *h_0 = rig_param(&rig, "rnn.h_0");
+                for (size_t i = 0; i < h_0->count; i++) h_0->v[i] = noise(77, i);
+            }
             Batch batch = rig_batch(&rig);
             real *whole = reals(rig.R * rig.F), *x = reals(rig.R * setup.I);
             memcpy(whole, model_forward(rig.model, &batch, false)->v, rig.R * rig.F * sizeof(real));
