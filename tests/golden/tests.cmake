@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # golden_<case>: one per file; golden_ranks_<case>: the same training on two ranks, for some of them.
-add_executable(test_golden golden/test_golden.c)
+add_executable(test_golden golden/test_golden.c golden/golden_file.c)
 target_include_directories(test_golden SYSTEM PRIVATE ${HDF5_INCLUDE_DIRS})
 target_link_libraries(test_golden PRIVATE ls_trainer cmocka ${HDF5_C_LIBRARIES})
 target_compile_definitions(test_golden PRIVATE H5_USE_110_API)
