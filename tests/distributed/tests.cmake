@@ -51,3 +51,11 @@ if(LOCKSTEP_MPI)
     endforeach()
   endforeach()
 endif()
+
+# Address sanitizer wants to be the first library of a program.
+if(LOCKSTEP_MPI AND NOT LOCKSTEP_SANITIZE)
+  add_library(count_messages SHARED distributed/count_messages.c)
+  target_link_libraries(count_messages PRIVATE ls_flags MPI::MPI_C)
+  include(${CMAKE_CURRENT_SOURCE_DIR}/program.cmake)
+  program_test(messages_matched distributed/messages.sh 2 ARGUMENTS $<TARGET_FILE:count_messages>)
+endif()
