@@ -52,11 +52,11 @@ ATTENTION = ("positional_encoding", "multi_head_attention", "self_attention", "b
 
 
 class Model(nn.Module):
-    def __init__(self, layers, vocabulary=0, features=0, classes=0, context=0):
+    def __init__(self, layers, vocabulary=0, features=0, classes=0, context=0, steps=128):
         super().__init__()
         self.plan, self.inputs = [], []
         width, sites = (None, None) if vocabulary else (features, None)
-        widths = {"context": context}  # of values by name
+        widths = {"data": width, "context": context}  # of values by name
         self.context = None  # of the batch [B, context]
         for item in layers:
             (kind, keys), = item.items()
@@ -68,7 +68,7 @@ class Model(nn.Module):
             width = widths[inputs[0]] if inputs else width
             module = None
             if kind == "one_hot":
-                width = vocabulary
+                width = sites = keys.get("num_classes", vocabulary)
             elif kind == "embedding":
                 width = keys["embedding_dim"]
                 module = nn.Embedding(keys.pop("num_embeddings", vocabulary), keys.pop("embedding_dim"), **keys)
@@ -100,11 +100,11 @@ class Model(nn.Module):
             elif kind == "channel_attention":
                 module, width = torch_attention.ChannelAttention(width, **keys), width * width
             elif kind == "positional_encoding":
-                module = torch_attention.PositionalEncoding(width, **keys)
+                module = torch_attention.PositionalEncoding(width, **{"max_len": steps, **keys})
             elif kind == "transformer_encoder":
                 module = torch_attention.TransformerEncoder(width, **keys)
             elif kind == "dropout":
-                sites = nn.Dropout(keys.get("p", 0.5))
+                module = nn.Dropout(keys.get("p", 0.5))
             else:
                 raise ValueError(f"no such layer kind here: {kind}")
             if module is not None:
@@ -114,11 +114,14 @@ class Model(nn.Module):
             self.plan.append((kind, name, sites))
             self.inputs.append(inputs)
             widths[name] = width
-        self.vocabulary = vocabulary
 
     def forward(self, x, lengths):
         """Rows of the last layer's output."""
-        final, per_step, values = None, True, {"context": (self.context, False)}
+        return self.values(x, lengths)[self.plan[-1][1]]
+
+    def values(self, x, lengths):
+        """Rows of every layer's outputs, by Lockstep's names: h_n and c_n with layers and directions side by side."""
+        final, per_step, values = None, True, {"data": (x, True), "context": (self.context, False)}
         for (kind, name, site), inputs in zip(self.plan, self.inputs):
             if inputs:
                 x, per_step = values[inputs[0]]
@@ -126,26 +129,27 @@ class Model(nn.Module):
                 x = self.attend(kind, name, site, x, [values[i][0] for i in inputs], lengths, final)
                 per_step = kind not in ("basic_attention", "channel_attention")
             elif kind == "one_hot":
-                x = nn.functional.one_hot(x, self.vocabulary).to(next(self.parameters()).dtype)
+                x = nn.functional.one_hot(x, site).to(next(self.parameters(), torch.zeros(0, dtype=torch.float64)).dtype)
             elif kind in RECURRENT:
                 packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
                 context = values[inputs[1] if len(inputs) > 1 else "context"][0]
                 packed, h = getattr(self, name)(packed, initial_state(getattr(self, name), site, context, x.shape[0]))
                 x, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])
-                h = h[0] if kind == "lstm" else h
+                if kind == "lstm":
+                    h, c = h
+                    values[f"{name}.c_n"] = (c.transpose(0, 1).reshape(x.shape[0], -1), False)
                 directions = 2 if getattr(self, name).bidirectional else 1
                 values[f"{name}.h_n"] = (h.transpose(0, 1).reshape(x.shape[0], -1), False)
                 final = torch.cat([h[i] for i in range(h.shape[0] - directions, h.shape[0])], dim=1)
-            elif kind == "activation" or kind == "dropout":
+            elif kind == "activation":
                 x = site(x)
             elif kind == "select":
                 x, per_step = self.select(x, lengths, site, final), False
             else:
                 x = getattr(self, name)(x)
             values[name] = (x, per_step)
-        if not per_step:
-            return x
-        return torch.cat([x[b, :n] for b, n in enumerate(lengths)])
+        return {k: torch.cat([v[b, :n] for b, n in enumerate(lengths)]) if per_step else v
+                for k, (v, per_step) in values.items()}
 
     def attend(self, kind, name, site, x, inputs, lengths, final):
         if kind in ("multi_head_attention", "self_attention"):

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: MIT
+# Layers of random shapes against the reference of this folder, and against PyTorch where it is installed.
+file(GLOB PROPERTY CONFIGURE_DEPENDS property/*.c)
+add_executable(test_property ${PROPERTY})
+target_link_libraries(test_property PRIVATE ls_trainer)
+add_test(NAME property COMMAND test_property --draws 60)
+set_tests_properties(property PROPERTIES LABELS short TIMEOUT 300 ENVIRONMENT "${TEST_ENVIRONMENT}")
+
+# Skipped unless LOCKSTEP_PYTHON (python3) finds torch and numpy.
+add_test(NAME property_torch COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/property/torch_property.sh $<TARGET_FILE:test_property>)
+set_tests_properties(property_torch PROPERTIES LABELS torch TIMEOUT 900 SKIP_RETURN_CODE 77 ENVIRONMENT "${TEST_ENVIRONMENT}")
