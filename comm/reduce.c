@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * reduce.c: the ordered sum. Within a node a rank reads its neighbours' gradients where they lie and
- * leaves the sum in its own block. For a slice that another node owns, the ranks of a node first fold
- * what the node has, each a part of the slice, in place, and send it to the owner (see reduce_wire.c).
+ * leaves the sum in its own block. Of what another node owns, the ranks of a node first fold what the node
+ * has, each a part, in place, and send it to the owner (see reduce_wire.c).
  *
  * Nobody reads a neighbour's gradient after reduce_sum, which ends with an exchange among all ranks:
  * so the next step may overwrite it. */
@@ -15,13 +15,7 @@
 #include "comm/arena.h"
 #include "comm/reduce_private.h"
 
-/* ---- chunks and blocks ----------------------------------------------------------------------------- */
-
-size_t reduce_chunk_floats(const Reduce *r, size_t first, size_t end) {
-    size_t from = first * REDUCE_CHUNK, to = end * REDUCE_CHUNK;
-    if (to > r->count) to = r->count;
-    return to > from ? to - from : 0;
-}
+/* ---- blocks ---------------------------------------------------------------------------------------- */
 
 static size_t blocks_of_node(const Reduce *r) {
     return r->first_block[r->comm->node_size];
@@ -41,11 +35,14 @@ float *reduce_gradient(Reduce *r, size_t segment) {
     return r->own_inputs[r->first_block[r->comm->node_rank] + segment].data;
 }
 
-const float *reduce_owned(const Reduce *r, size_t *first, size_t *count) {
-    *first = r->first_chunk * REDUCE_CHUNK;
-    *count = reduce_chunk_floats(r, r->first_chunk, r->end_chunk);
-    if (*count == 0) *first = 0;
-    return r->result + *first;
+void reduce_overlap(Reduce *r, bool on) {
+    r->overlap = on;
+}
+
+ReduceTimes reduce_times(Reduce *r) {
+    ReduceTimes times = r->times;
+    r->times = (ReduceTimes){0};
+    return times;
 }
 
 /* ---- creation -------------------------------------------------------------------------------------- */
@@ -69,7 +66,7 @@ static bool count_blocks(Reduce *r) {
  * offsets within a page, so that the same element of several blocks does not compete for cache sets. */
 static Status share_gradients(Reduce *r) {
     const Comm *comm = r->comm;
-    size_t flags, blocks, stride, total, skew = 576;
+    size_t flags, blocks, stride, total, here = 0, skew = 576;
     size_t finals = comm->node_size * sizeof *r->finals;
     bool fits = size_multiply3(comm->node_size, r->chunks, sizeof *r->flags, &flags) &&
                 size_multiply(r->count, 4, &stride) && stride < SIZE_MAX / 4;
@@ -79,19 +76,21 @@ static Status share_gradients(Reduce *r) {
     stride = (stride + 4095) / 4096 * 4096 + skew;
     size_t squares = (r->chunks * sizeof *r->squares + 127) / 128 * 128;
     flags = (flags + 127) / 128 * 128;
+    if (comm->nodes > 1) here = (r->buckets * comm->size * sizeof *r->here + 127) / 128 * 128;
     if (!size_multiply(blocks_of_node(r), stride, &blocks) || blocks > SIZE_MAX / 2) {
         return status_fail(ERR_USAGE,
                            "gradients: %zu blocks of %zu elements do not fit an address; make the model smaller",
                            blocks_of_node(r), r->count);
     }
-    total = finals + flags + squares + blocks;
+    total = finals + flags + squares + here + blocks;
     void *memory;
     TRY(comm_share(r->comm, total, "gradients", &memory));
     char *at = memory;
     r->finals = (ReduceFinal *)(void *)at;
     r->flags = (_Atomic uint64_t *)(void *)(at += finals);
     r->squares = (double *)(void *)(at += flags);
-    at += squares;
+    r->here = (_Atomic uint64_t *)(void *)(at += squares);
+    at += here;
     for (size_t b = 0; b < blocks_of_node(r); b++) r->own_inputs[b].data = (float *)(void *)(at + b * stride);
     r->result = r->own_inputs[r->first_block[comm->node_rank]].data;
     return OK;
@@ -112,14 +111,12 @@ static void name_blocks(Reduce *r) {
 static Status plan(Reduce *r) {
     Comm *comm = r->comm;
     static const char short_of[] = "memory for the plan of the reduction: not available";
-    bool ok = count_blocks(r);
+    bool ok = share_plan(r) && count_blocks(r);
     r->received = ok ? wire_count_received(r) : 0;
     size_t inputs = ok ? blocks_of_node(r) + r->received : 0;
     if (ok) r->own_inputs = calloc(inputs + 1, sizeof *r->own_inputs);
-    r->batch = calloc(r->end_chunk - r->first_chunk + 1, sizeof *r->batch);
-    r->summed = calloc(r->end_chunk - r->first_chunk + 1, sizeof *r->summed);
     r->all_squares = comm->nodes > 1 ? calloc(r->chunks + 1, sizeof *r->all_squares) : NULL;
-    ok = ok && r->own_inputs && r->batch && r->summed && (comm->nodes == 1 || r->all_squares);
+    ok = ok && r->own_inputs && (comm->nodes == 1 || r->all_squares);
     TRY(comm_agree(comm, ok ? OK : status_fail(ERR_USAGE, short_of)));
     name_blocks(r);
     TRY(share_gradients(r));
@@ -146,7 +143,7 @@ Status reduce_create(Comm *comm, float *params, size_t count, size_t shards, Red
     r->shards = shards;
     r->chunks = (count + REDUCE_CHUNK - 1) / REDUCE_CHUNK;
     r->step = 1;
-    fold_range(r->chunks, comm->size, comm->rank, &r->first_chunk, &r->end_chunk);
+    r->overlap = true;
     Status status = plan(r);
     if (status != OK) {
         reduce_destroy(&r);
@@ -160,11 +157,10 @@ void reduce_destroy(Reduce **reduce) {
     Reduce *r = *reduce;
     if (!r) return;
     wire_destroy(r);
+    share_release(r);
     tree_release(&r->own_tree);
     free(r->first_block);
     free(r->own_inputs);
-    free(r->batch);
-    free(r->summed);
     free(r->all_squares);
     free(r->words);
     free(r);
@@ -176,8 +172,16 @@ void reduce_destroy(Reduce **reduce) {
  * writes the gradient writes it. Padding between parameters is never announced: reduce_sum announces
  * the rest. */
 
+static void begin_sum(Reduce *r) {
+    if (r->begun == r->step) return;
+    r->begun = r->step;
+    r->unsummed = r->mine;
+    if (r->wire) wire_begin(r);
+}
+
 void reduce_ready(Reduce *r, size_t offset, size_t count) {
-    if (r->comm->node_size == 1) return;
+    if (r->comm->size == 1) return;
+    begin_sum(r);
     for (size_t end = offset + count; offset < end;) {
         size_t chunk = offset / REDUCE_CHUNK, next = (chunk + 1) * REDUCE_CHUNK;
         size_t part = (next < end ? next : end) - offset;
@@ -207,24 +211,22 @@ bool reduce_node_ready(const Reduce *r, size_t first, size_t end) {
 
 /* ---- phase one ---------------------------------------------------------------------------------------- */
 
-static void sum_chunk(Reduce *r, size_t chunk) {
-    size_t offset = chunk * REDUCE_CHUNK, count = reduce_chunk_floats(r, chunk, chunk + 1);
-    tree_run(&r->own_tree, r->own_inputs, offset, count, r->result + offset);
-    r->squares[chunk] = tree_squares(r->result + offset, count);
+static void sum_chunk(Reduce *r, const ReduceChunk *chunk) {
+    tree_run(&r->own_tree, r->own_inputs, chunk->offset, chunk->at, chunk->count, r->result + chunk->offset);
+    r->squares[chunk->offset / REDUCE_CHUNK] = tree_squares(r->result + chunk->offset, chunk->count);
 }
 
-/* Sums the chunks of my slice that have become ready; returns how many. */
-static size_t sum_ready(Reduce *r) {
-    size_t found = 0, most = r->comm->nodes > 1 ? 32 * r->comm->threads : SIZE_MAX;
-    for (size_t c = r->first_chunk; c < r->end_chunk && found < most; c++) {
-        size_t i = c - r->first_chunk;
-        if (r->summed[i] || !wire_has_received(r, c) || !reduce_node_ready(r, c, c + 1)) continue;
-        r->summed[i] = true;
-        r->batch[found++] = c;
+/* Sums those of my chunks that come next and are ready, at most so many; returns how many. */
+static size_t sum_ready(Reduce *r, size_t most) {
+    size_t end = r->unsummed;
+    while (r->unsummed > 0 && end - r->unsummed < most) {
+        size_t next = r->chunk[r->unsummed - 1].offset / REDUCE_CHUNK;
+        if (!wire_has_received(r, r->unsummed - 1) || !reduce_node_ready(r, next, next + 1)) break;
+        r->unsummed--;
     }
-#pragma omp parallel for schedule(static) if (found > 1)
-    for (size_t i = 0; i < found; i++) sum_chunk(r, r->batch[i]);
-    return found;
+#pragma omp parallel for schedule(static) if (end - r->unsummed > 1)
+    for (size_t i = r->unsummed; i < end; i++) sum_chunk(r, &r->chunk[i]);
+    return end - r->unsummed;
 }
 
 /* For whom we wait, when nothing is left to do. */
@@ -238,19 +240,32 @@ static size_t missing_rank(const Reduce *r) {
 }
 
 static void sum_all(Reduce *r) {
-    size_t left = r->end_chunk - r->first_chunk;
-    memset(r->summed, 0, left * sizeof *r->summed);
+    size_t most = r->wire ? 32 * r->comm->threads : SIZE_MAX;
+    uint64_t entered = wait_clock();
     Wait wait = {0};
-    bool wired = wire_begin(r);
-    while (left > 0 || wired) {
-        bool moved = wired && wire_move(r);
-        size_t summed = left > 0 ? sum_ready(r) : 0;
-        left -= summed;
-        if (wired && wire_is_done(r)) wired = false;
-        if (moved || summed > 0) wait_over(r->comm, &wait);
-        else if (left > 0 || wired) wait_turn(r->comm, &wait, missing_rank(r));
+    begin_sum(r);
+    while (r->unsummed > 0 || (r->wire && !wire_is_done(r))) {
+        bool moved = r->wire && wire_move(r);
+        if (sum_ready(r, most) > 0) moved = true;
+        if (moved) wait_over(r->comm, &wait);
+        else wait_turn(r->comm, &wait, missing_rank(r));
     }
     wait_over(r->comm, &wait);
+    if (r->wire) wire_book(r, entered);
+}
+
+enum { POLL_NS = 100000, POLL_CHUNKS = 16 };
+
+void reduce_poll(Reduce *r) {
+    if (!r->overlap || r->comm->size == 1) return;
+    uint64_t now = wait_clock();
+    if (now - r->polled < POLL_NS) return;
+    publish_move(r);
+    if (r->begun == r->step) {
+        if (r->wire) wire_move(r);
+        sum_ready(r, POLL_CHUNKS * r->comm->threads);
+    }
+    r->polled = wait_clock();
 }
 
 /* What a rank sends at the end: its word, and where nodes share no memory its chunks' figures. */
@@ -261,7 +276,7 @@ static void exchange_figures(Reduce *r, const void *word, size_t bytes, void *wo
         else comm_barrier(comm);
         return;
     }
-    size_t most = (r->chunks + comm->size - 1) / comm->size, size = bytes + most * sizeof(double);
+    size_t size = bytes + share_most(r) * sizeof(double);
     if (size == 0) size = 1;
     if (size > r->word_room) {
         free(r->words);
@@ -272,18 +287,26 @@ static void exchange_figures(Reduce *r, const void *word, size_t bytes, void *wo
     char *mine = r->words + comm->size * size;
     memset(mine, 0, size);
     if (bytes > 0) memcpy(mine, word, bytes);
-    memcpy(mine + bytes, r->squares + r->first_chunk, (r->end_chunk - r->first_chunk) * sizeof(double));
+    for (size_t i = 0; i < r->mine; i++) {
+        const double *from = r->squares + r->chunk[i].offset / REDUCE_CHUNK;
+        memcpy(mine + bytes + i * sizeof *from, from, sizeof *from);
+    }
     comm_exchange(comm, mine, size, r->words);
     for (size_t rank = 0; rank < comm->size; rank++) {
-        size_t first, end;
-        fold_range(r->chunks, comm->size, rank, &first, &end);
         const char *theirs = r->words + rank * size;
         if (bytes > 0) memcpy((char *)words + rank * bytes, theirs, bytes);
-        memcpy(r->all_squares + first, theirs + bytes, (end - first) * sizeof(double));
+        theirs += bytes;
+        for (size_t b = 0; b < r->buckets; b++) {
+            size_t first, end;
+            share_of(r, b, rank, &first, &end);
+            memcpy(r->all_squares + first, theirs, (end - first) * sizeof(double));
+            theirs += (end - first) * sizeof(double);
+        }
     }
 }
 
 void reduce_sum(Reduce *r, const void *word, size_t bytes, void *words, ReduceSum *sum) {
+    reduce_settle(r); /* what a forward did not ask for */
     atomic_store_explicit(&r->finals[r->comm->node_rank].step, r->step, memory_order_release);
     sum_all(r);
     r->step++;
@@ -293,59 +316,4 @@ void reduce_sum(Reduce *r, const void *word, size_t bytes, void *words, ReduceSu
     for (size_t c = 0; c < r->chunks; c++) total += squares[c];
     sum->sum_of_squares = total;
     sum->finite = isfinite(total);
-}
-
-/* ---- phase two ---------------------------------------------------------------------------------------- */
-
-void reduce_publish(Reduce *r) {
-    wire_publish(r);
-    comm_node_barrier(r->comm);
-}
-
-/* ---- private slices ------------------------------------------------------------------------------------ */
-
-typedef struct Slice {
-    size_t first, count;
-    float *staged; /* in the owner's gradient block; NULL if the owner is on another node */
-} Slice;
-
-static Slice slice_of(const Reduce *r, size_t rank) {
-    const Comm *comm = r->comm;
-    size_t first, end;
-    fold_range(r->chunks, comm->size, rank, &first, &end);
-    Slice slice = {.first = first * REDUCE_CHUNK, .count = reduce_chunk_floats(r, first, end)};
-    if (comm->node_of[rank] == comm->node && slice.count > 0) {
-        size_t node_rank = comm->position[rank] - comm->node_start[comm->node];
-        slice.staged = r->own_inputs[r->first_block[node_rank]].data + slice.first;
-    }
-    return slice;
-}
-
-void reduce_collect(Reduce *r, size_t root, const float *slice, float *out) {
-    Comm *comm = r->comm;
-    Slice mine = slice_of(r, comm->rank);
-    bool beside = comm->node_of[root] == comm->node;
-    if (beside && mine.count > 0) memcpy(mine.staged, slice, mine.count * sizeof(float));
-    if (!beside) comm_send(comm, root, slice, mine.count * sizeof(float));
-    comm_node_barrier(comm);
-    for (size_t rank = 0; rank < comm->size && comm->rank == root; rank++) {
-        Slice theirs = slice_of(r, rank);
-        if (theirs.staged) memcpy(out + theirs.first, theirs.staged, theirs.count * sizeof(float));
-        else if (theirs.count > 0) comm_receive(comm, rank, out + theirs.first, theirs.count * sizeof(float));
-    }
-    comm_node_barrier(comm);
-}
-
-void reduce_distribute(Reduce *r, size_t root, const float *in, float *slice) {
-    Comm *comm = r->comm;
-    Slice mine = slice_of(r, comm->rank);
-    for (size_t rank = 0; rank < comm->size && comm->rank == root; rank++) {
-        Slice theirs = slice_of(r, rank);
-        if (theirs.staged) memcpy(theirs.staged, in + theirs.first, theirs.count * sizeof(float));
-        else if (theirs.count > 0) comm_send(comm, rank, in + theirs.first, theirs.count * sizeof(float));
-    }
-    comm_node_barrier(comm);
-    if (comm->node_of[root] != comm->node) comm_receive(comm, root, slice, mine.count * sizeof(float));
-    else if (mine.count > 0) memcpy(slice, mine.staged, mine.count * sizeof(float));
-    comm_node_barrier(comm);
 }

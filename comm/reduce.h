@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
  * reduce.h: the two-phase step. Gradients live in node memory, one block per segment of a rank (see
- * fold.h). Phase one: the owner of a slice of the flat parameter block sums everybody's segments of it
- * in tree order and takes its norm. Phase two, after all ranks have agreed on what to do: the owner
- * updates its slice of the parameters, which then appear on every node. Slices consist of whole chunks
- * of REDUCE_CHUNK floats, so that per-chunk figures do not depend on the number of ranks. */
+ * fold.h). Phase one: the owner of a chunk of the flat parameter block sums everybody's segments of it in
+ * tree order and takes its norm. Phase two, after all ranks have agreed on what to do: the owner updates
+ * its chunks of the parameters, which then appear on every node.
+ *
+ * The block is cut into buckets and every bucket among all ranks, in whole chunks of REDUCE_CHUNK floats,
+ * so that per-chunk figures do not depend on the number of ranks. Buckets are summed and exchanged from
+ * the last to the first, as backward makes them, and new parameters travel from the first to the last, as
+ * forward reads them. With overlap this happens while the model computes, whenever reduce_poll is called,
+ * and reduce_need waits for what is read next; without it reduce_sum and reduce_publish wait for all. The
+ * bits are the same. */
 #ifndef LOCKSTEP_COMM_REDUCE_H
 #define LOCKSTEP_COMM_REDUCE_H
 
@@ -17,18 +23,25 @@ typedef struct Reduce Reduce;
 
 /* For `count` trainable floats (a multiple of 16) of the node-shared block `params`, and `shards`
  * shards over all ranks. ERR_USAGE if shards < ranks or memory is short. The caller's:
- * reduce_destroy. Collective. */
+ * reduce_destroy, after reduce_settle unless the job fails. Collective. */
 MUST_CHECK Status reduce_create(Comm *comm, float *params, size_t count, size_t shards, Reduce **out);
 void reduce_destroy(Reduce **reduce);
+
+/* On (the default): exchanges go on while the model computes. The same on all ranks, between steps. Local. */
+void reduce_overlap(Reduce *reduce, bool on);
 
 /* My segments, and where my gradient of each lies ([count] floats; every element is written in each
  * step before reduce_sum). Local. */
 size_t reduce_segments(const Reduce *reduce, const FoldNode **nodes);
 float *reduce_gradient(Reduce *reduce, size_t segment);
 
-/* My gradient of the floats [offset, offset + count) is final in this step; neighbours may read it.
- * Local, does not wait. */
+/* My gradient of the floats [offset, offset + count) is final in this step; neighbours may read it and I
+ * do not write it again. Local, does not wait. */
 void reduce_ready(Reduce *reduce, size_t offset, size_t count);
+
+/* Lets messages progress and sums what has become ready; to be called now and then while the model
+ * computes, by the thread that called comm_start. Cheap when called often. Local, does not wait. */
+void reduce_poll(Reduce *reduce);
 
 typedef struct ReduceSum {
     double sum_of_squares; /* of the summed gradient, all of it, the same bits on all ranks */
@@ -39,20 +52,52 @@ typedef struct ReduceSum {
  * Collective. */
 void reduce_sum(Reduce *reduce, const void *word, size_t bytes, void *words, ReduceSum *sum);
 
-/* The slice of the flat block that I own, in floats, and the summed gradient there: element i of the
- * flat block is gradient[i - *first]. Valid from reduce_sum to the next step's first write. Local. */
-const float *reduce_owned(const Reduce *reduce, size_t *first, size_t *count);
+/* A chunk that I own, in floats. */
+typedef struct ReduceChunk {
+    size_t offset; /* in the flat block */
+    size_t count;  /* REDUCE_CHUNK, less at the end of the block */
+    size_t at;     /* among all that I own: chunks follow each other without gaps */
+} ReduceChunk;
 
-/* Phase two is over: my slice of `params` is written. On return every rank sees all slices.
- * Collective. */
+/* My chunks by rising offset; reduce_owned is the floats of all of them. Local. */
+const ReduceChunk *reduce_chunks(const Reduce *reduce, size_t *chunks);
+size_t reduce_owned(const Reduce *reduce);
+
+/* Where, among my chunks, the bucket of chunk `first` ends. Local. */
+size_t reduce_bucket_end(const Reduce *reduce, size_t first);
+
+/* The summed gradient: element i of the flat block is [i], where I own it. Valid from reduce_sum to the
+ * next step's first write. Local. */
+const float *reduce_summed(const Reduce *reduce);
+
+/* Phase two: the first `chunks` of my chunks are written, what is new among them may set out. The first
+ * call of a step says that the parameters change: between it and reduce_need nobody may read them. Local,
+ * does not wait. */
+void reduce_written(Reduce *reduce, size_t chunks);
+
+/* Phase two is over: all my chunks are written. With overlap between nodes it returns at once, and
+ * reduce_need says what has come; else every rank sees all parameters on return. Collective. */
 void reduce_publish(Reduce *reduce);
 
-/* Rank `root` gets the whole [count] block that is made of every owner's private slice (for the
- * optimizer's moments at a save); `out` is used on root alone. Uses the gradient memory: call between
- * steps. Collective. */
-void reduce_collect(Reduce *reduce, size_t root, const float *slice, float *out);
+/* Waits until the new parameters [offset, offset + count) are in my node's memory. Local. */
+void reduce_need(Reduce *reduce, size_t offset, size_t count);
 
-/* The other way: every owner's private slice from the whole [count] block on root. Collective. */
-void reduce_distribute(Reduce *reduce, size_t root, const float *in, float *slice);
+/* Completes the exchange of parameters: nothing is under way from or to me on return. Local. */
+void reduce_settle(Reduce *reduce);
+
+/* Seconds since the last call in which this rank waited for other nodes, and in which its messages were
+ * under way while it computed. Zero on one node. Local. */
+typedef struct ReduceTimes {
+    double exposed, hidden;
+} ReduceTimes;
+ReduceTimes reduce_times(Reduce *reduce);
+
+/* Rank `root` gets the whole [count] block that is made of what every owner keeps privately for its
+ * chunks, `mine` [reduce_owned] (for the optimizer's moments at a save); `out` is used on root alone. Uses
+ * the gradient memory: call between steps. Collective. */
+void reduce_collect(Reduce *reduce, size_t root, const float *mine, float *out);
+
+/* The other way: every owner's private floats from the whole [count] block on root. Collective. */
+void reduce_distribute(Reduce *reduce, size_t root, const float *in, float *mine);
 
 #endif

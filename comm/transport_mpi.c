@@ -86,6 +86,11 @@ static Progress test(Request *request) {
     return PROGRESS_DONE;
 }
 
+static void progress(void) {
+    int flag;
+    MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, world, &flag, MPI_STATUS_IGNORE);
+}
+
 static void finish(void) {
     MPI_Comm_free(&world);
     MPI_Finalize();
@@ -111,6 +116,7 @@ const Transport transport_mpi = {
     .send = send,
     .receive = receive,
     .test = test,
+    .progress = progress,
     .finish = finish,
     .abort = abort_all,
 };

@@ -35,6 +35,8 @@ static Progress serial_test(Request *request) {
     return PROGRESS_DONE;
 }
 
+static void serial_progress(void) {}
+
 static void serial_finish(void) {}
 
 static void serial_abort(int code) {
@@ -48,6 +50,7 @@ const Transport transport_serial = {
     .send = serial_send,
     .receive = serial_receive,
     .test = serial_test,
+    .progress = serial_progress,
     .finish = serial_finish,
     .abort = serial_abort,
 };

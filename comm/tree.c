@@ -73,23 +73,26 @@ EACH_SET static void add(float *out, const float *a, const float *b, size_t coun
     for (size_t i = 0; i < count; i++) out[i] = a[i] + b[i];
 }
 
-static const float *operand(const TreeInput *inputs, float (*temporary)[STRETCH], int32_t name, size_t at) {
-    return name < 0 ? temporary[~name] : inputs[name].data + (at - inputs[name].origin);
+static const float *operand(const TreeInput *inputs, float (*temporary)[STRETCH], int32_t name, size_t offset,
+                            size_t at) {
+    if (name < 0) return temporary[~name];
+    return inputs[name].data + (inputs[name].owned ? at : offset);
 }
 
-void tree_run(const Tree *tree, const TreeInput *inputs, size_t offset, size_t count, float *out) {
+void tree_run(const Tree *tree, const TreeInput *inputs, size_t offset, size_t at, size_t count, float *out) {
     if (tree->steps == 0) {
-        const float *only = operand(inputs, NULL, tree->result, offset);
+        const float *only = operand(inputs, NULL, tree->result, offset, at);
         if (only != out) memcpy(out, only, count * sizeof *out);
         return;
     }
     _Alignas(64) float temporary[MAX_DEPTH][STRETCH];
     for (size_t done = 0; done < count; done += STRETCH) {
-        size_t at = offset + done, stretch = count - done < STRETCH ? count - done : STRETCH;
+        size_t stretch = count - done < STRETCH ? count - done : STRETCH;
         for (size_t i = 0; i < tree->steps; i++) {
             const TreeStep *step = &tree->step[i];
             float *to = i + 1 == tree->steps ? out + done : temporary[step->temporary];
-            add(to, operand(inputs, temporary, step->left, at), operand(inputs, temporary, step->right, at), stretch);
+            add(to, operand(inputs, temporary, step->left, offset + done, at + done),
+                operand(inputs, temporary, step->right, offset + done, at + done), stretch);
         }
     }
 }

@@ -11,11 +11,12 @@
 
 #include "comm/fold.h"
 
-/* A node of the tree, and where its floats are: element i of the flat block is data[i - origin]. */
+/* A node of the tree, and where its floats are: by their place in the flat block, or among those that the
+ * rank owns. */
 typedef struct TreeInput {
     FoldNode node;
     float *data;
-    size_t origin;
+    bool owned;
 } TreeInput;
 
 /* One addition. Operands: an input (>= 0), or ~t for temporary t. */
@@ -36,8 +37,9 @@ typedef struct Tree {
 bool tree_compile(Tree *tree, size_t shards, FoldNode root, const TreeInput *inputs, size_t count);
 void tree_release(Tree *tree);
 
-/* Elements [offset, offset + count) of the flat block, into `out`, which may be where an input has them. */
-void tree_run(const Tree *tree, const TreeInput *inputs, size_t offset, size_t count, float *out);
+/* Elements [offset, offset + count) of the flat block, which are [at, at + count) among the owned, into
+ * `out`, which may be where an input has them. */
+void tree_run(const Tree *tree, const TreeInput *inputs, size_t offset, size_t at, size_t count, float *out);
 
 /* Sum of squares in 16 lanes (element i in lane i mod 16), then in a tree over the lanes. Not finite if
  * and only if an element is not. `count` is a multiple of 16. */

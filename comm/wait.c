@@ -317,6 +317,7 @@ void wait_turn(Comm *comm, Wait *wait, size_t missing) {
         check_lives(comm, wait, missing, now);
         check_time(comm, wait, missing, now);
     }
+    if (comm->nodes > 1) comm->transport->progress();
     uint64_t waited = now - wait->begun;
     if (waited > 100 * millisecond) sleep_ns(200000);
     else if (comm->crowded && waited > 2 * millisecond) sleep_ns(50000);

@@ -125,6 +125,32 @@ static void fold_last(const GradSink *sink, const Pass *pass, ParamNode *node, S
     clear_padding(sink, node);
 }
 
+/* ---- what is final ---------------------------------------------------------------------------------------- */
+
+typedef struct Range {
+    size_t offset, count;
+} Range;
+
+static void announce(const Model *model, Range *range) {
+    if (range->count && model->ready) model->ready(model->ready_context, range->offset, range->count);
+    *range = (Range){0, 0};
+}
+
+/* Without a range it is announced at once, while the rest of its layer goes backward. */
+static void finish_param(const Model *model, ParamNode *node, Range *range) {
+    Range alone = {node->param.offset, node->span};
+    node->done = true;
+    if (!range) {
+        announce(model, &alone);
+        return;
+    }
+    if (range->count && range->offset + range->count != node->param.offset) announce(model, range);
+    if (range->count == 0) range->offset = node->param.offset;
+    range->count += node->span;
+}
+
+/* ---- a parameter that a layer computes by itself ---------------------------------------------------------- */
+
 void grad_shards(const Pass *pass, Param *param, ShardGradient leaf, void *context) {
     GradSink *sink = pass->sink;
     ParamNode *node = param_owner(param);
@@ -132,6 +158,7 @@ void grad_shards(const Pass *pass, Param *param, ShardGradient leaf, void *conte
     size_t seen = node->seen++;
     if (node->seen == node->expected) {
         fold_last(sink, pass, node, leaf, context);
+        finish_param(sink->model, node, NULL);
         return;
     }
     for (size_t s = 0; s < sink->shards; s++) {
@@ -187,23 +214,7 @@ void grad_rows_done(Model *model, size_t layer) {
     }
 }
 
-/* ---- what is final ---------------------------------------------------------------------------------------- */
-
-typedef struct Range {
-    size_t offset, count;
-} Range;
-
-static void announce(const Model *model, Range *range) {
-    if (range->count && model->ready) model->ready(model->ready_context, range->offset, range->count);
-    *range = (Range){0, 0};
-}
-
-static void finish_param(const Model *model, ParamNode *node, Range *range) {
-    node->done = true;
-    if (range->count && range->offset + range->count != node->param.offset) announce(model, range);
-    if (range->count == 0) range->offset = node->param.offset;
-    range->count += node->span;
-}
+/* ---- a layer is through ------------------------------------------------------------------------------------ */
 
 void grad_start(Model *model, const Pass *pass) {
     Range range = {0, 0};

@@ -167,6 +167,11 @@ void grad_shards(const Pass *pass, Param *param, ShardGradient leaf, void *conte
  * a frozen parameter. */
 real *grad_rows(const Pass *pass, Param *param, size_t shard);
 
+/* Waits until the new values of `param` and of all that its layer declared before it are here and packed: they
+ * may still be on their way from another node. Called in forward before they are first read, by types with
+ * `needs`. */
+void pass_need(const Pass *pass, const Param *param);
+
 /* ---- layers -------------------------------------------------------------------------------------- */
 
 enum { LAYER_MAX_INPUTS = 4, LAYER_MAX_OUTPUTS = 3 };
@@ -202,6 +207,7 @@ struct LayerType {
     size_t max_inputs; /* 1 unless the layer reads several values */
     bool ids;          /* reads ids, not reals */
     bool window;       /* a row depends on others of its sequence without a state: no pass can go on from the last */
+    bool needs;        /* forward calls pass_need; else all its parameters are waited for before it */
     unsigned reads;    /* READS_IN | READS_OUT, what backward reads */
     /* Called with inputs resolved. Messages name layer->name and the key. */
     Status (*plan)(Layer *layer, Plan *plan);

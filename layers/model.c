@@ -341,21 +341,40 @@ static size_t panel_from(const Packed *packed, size_t from) {
     return p < panels ? p : panels;
 }
 
+static void pack_panels(const Model *model, const Packed *packed, size_t first, size_t end) {
+    const Param *param = packed->param;
+    real *block = model->packed_block + packed->offset;
+    if (first == end) return;
+    if (packed->form == PACK_TRANSPOSED)
+        pack_transposed(param->v, param->dim[1], packed->k, packed->gates, first, end, block);
+    else pack_plain(param->v, param->dim[1], packed->gates, packed->n, first, end, block);
+}
+
 /* A part packs the panels that start in its share of the block. */
 void model_pack(Model *model, size_t part, size_t parts) {
     size_t total = model->memory.packed;
     size_t from = (size_t)((double)total / (double)parts * (double)part);
     size_t to = part + 1 == parts ? total : (size_t)((double)total / (double)parts * (double)(part + 1));
-    for (size_t i = 0; i < model->packs; i++) {
-        const Packed *packed = model->packed[i];
-        const Param *param = packed->param;
-        size_t first = panel_from(packed, from), end = panel_from(packed, to);
-        real *block = model->packed_block + packed->offset;
-        if (first == end) continue;
-        if (packed->form == PACK_TRANSPOSED)
-            pack_transposed(param->v, param->dim[1], packed->k, packed->gates, first, end, block);
-        else pack_plain(param->v, param->dim[1], packed->gates, packed->n, first, end, block);
+    for (size_t i = 0; i < model->packs; i++)
+        pack_panels(model, model->packed[i], panel_from(model->packed[i], from), panel_from(model->packed[i], to));
+}
+
+void model_pack_param(Model *model, size_t i, size_t part, size_t parts) {
+    for (size_t p = 0; p < model->packs; p++) {
+        const Packed *packed = model->packed[p];
+        if (packed->param != &model->param[i]->param) continue;
+        size_t panels = panel_count(packed->n);
+        pack_panels(model, packed, panels * part / parts, panels * (part + 1) / parts);
     }
+}
+
+size_t model_param_packed(const Model *model, size_t i) {
+    size_t count = 0;
+    for (size_t p = 0; p < model->packs; p++) {
+        const Packed *packed = model->packed[p];
+        if (packed->param == &model->param[i]->param) count += packed->k * panel_round(packed->n);
+    }
+    return count;
 }
 
 /* ---- description ------------------------------------------------------------------------------------ */

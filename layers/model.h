@@ -98,6 +98,15 @@ void model_init(Model *model, uint64_t seed, bool gpt2, size_t part, size_t part
 /* Packs part `part` of `parts` of all weights. Threads may call it at once with different parts. */
 void model_pack(Model *model, size_t part, size_t parts);
 
+/* The same for what is packed of parameter i alone, model_param_packed reals. */
+void model_pack_param(Model *model, size_t i, size_t part, size_t parts);
+size_t model_param_packed(const Model *model, size_t i);
+
+/* From now on a forward calls `need` before it first reads parameter i, values or packed forms: a parameter
+ * may come and be packed as late as that. NULL (at first): all are there before a pass begins. Local. */
+typedef void (*ModelNeed)(void *context, size_t i);
+void model_on_need(Model *model, ModelNeed need, void *context);
+
 /* ---- passes ------------------------------------------------------------------------------------------ */
 
 /* One batch of this rank. Exactly one of ids and x, of classes and values is used. Owned by the caller. */

@@ -35,6 +35,7 @@ typedef struct ParamNode {
     size_t expected, seen, due; /* contributions: in a pass, so far, and of layers that are through */
     bool done;
     real *earlier;      /* [max_shards][span] sums of all contributors but the last, if expected > 1 */
+    size_t index;       /* in Model.param */
     size_t head_offset; /* among a fused layer's parameters, in a level's buffer */
 } ParamNode;
 
@@ -125,6 +126,8 @@ struct Model {
     GradSink sink;
     ModelReady ready;
     void *ready_context;
+    ModelNeed need;
+    void *need_context;
     bool profile, poison;
 };
 

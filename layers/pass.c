@@ -26,9 +26,28 @@ static void bind_batch(Model *model, const Batch *batch) {
     }
 }
 
+void model_on_need(Model *model, ModelNeed need, void *context) {
+    model->need = need;
+    model->need_context = context;
+}
+
+void pass_need(const Pass *pass, const Param *param) {
+    const Model *model = pass->sink->model;
+    size_t last = ((const ParamNode *)(const void *)param)->index, l = 0;
+    if (!model->need) return;
+    while (last >= model->node[l].first_param + model->node[l].params) l++;
+    for (size_t i = model->node[l].first_param; i <= last; i++) model->need(model->need_context, i);
+}
+
+static void need_layer(const Model *model, size_t l) {
+    const LayerNode *node = &model->node[l];
+    for (size_t i = 0; i < node->params && model->need; i++) model->need(model->need_context, node->first_param + i);
+}
+
 static void layer_forward(Model *model, const Pass *pass, size_t l) {
     LayerNode *node = &model->node[l];
     double start = model->profile ? now_ms() : 0;
+    if (!node->layer.type->needs) need_layer(model, l);
     memory_enter(model, forward_moment(model, l));
     node->layer.type->forward(&node->layer, pass);
     memory_leave(model, forward_moment(model, l));
@@ -55,6 +74,7 @@ static void layer_backward(Model *model, const Pass *pass, size_t l) {
 static void run_loss(Model *model, const Pass *pass, const Batch *batch, ShardResult *result, int32_t *predicted) {
     LayerNode *last = &model->node[model->layers - 1];
     double start = model->profile ? now_ms() : 0;
+    if (model->fused) need_layer(model, model->layers - 1);
     memory_enter(model, model->layers);
     loss_run(model, pass, batch, result, predicted);
     if (pass->backward && model->fused && last->active) grad_layer_done(model, pass, model->layers - 1);
@@ -104,6 +124,7 @@ static const Value *forward_only(Model *model, const Pass *pass, const Batch *ba
     bind_batch(model, batch);
     for (size_t l = 0; l < last; l++)
         if (!decode || model->node[l].decodes) layer_forward(model, pass, l);
+    need_layer(model, last);
     memory_enter(model, forward_moment(model, last));
     double start = model->profile ? now_ms() : 0;
     model->node[last].layer.type->forward(&model->node[last].layer, pass);

@@ -149,6 +149,7 @@ static Status new_param(Model *model, Layer *layer, const char *name, size_t ran
     if (!node) return model->status;
     node->param =
         (Param){.name = full, .rank = rank, .dim = {dim0, dim1}, .count = dim0 * dim1, .frozen = layer->frozen};
+    node->index = model->params;
     model->param[model->params++] = *out = node;
     return OK;
 }

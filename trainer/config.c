@@ -68,9 +68,9 @@ static void unknown_sections(Reader *reader, const Node *root) {
         else if (suggestion.best)
             problem_add(reader, entry->place, path, "unknown section, did you mean '%s'?", suggestion.best);
         else
-            problem_add(
-                reader, entry->place, path,
-                "unknown section; there are run, data, model, loss, optimizer, schedule, train, eval, checkpoint, log");
+            problem_add(reader, entry->place, path,
+                        "unknown section; there are run, data, model, loss, optimizer, schedule, train, eval, "
+                        "checkpoint, log, comm");
     }
 }
 

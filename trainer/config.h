@@ -83,6 +83,10 @@ typedef struct LogConfig {
     bool tensorboard;
 } LogConfig;
 
+typedef struct CommConfig {
+    bool overlap;
+} CommConfig;
+
 typedef struct Config {
     RunConfig run;
     DataSection data;
@@ -95,6 +99,7 @@ typedef struct Config {
     EvalConfig eval;
     CheckpointConfig checkpoint;
     LogConfig log;
+    CommConfig comm;
     struct ConfigMemory *memory; /* owns every string and layer config above */
 } Config;
 

@@ -10,7 +10,7 @@
 /* May change on resume: data.path is compared by the data's digest elsewhere, shards_at_once never
  * changes bits, and shards, which does, gets a note of its own. */
 static bool may_change(const char *section, const char *key) {
-    static const char *const sections[] = {"eval", "checkpoint", "log"};
+    static const char *const sections[] = {"eval", "checkpoint", "log", "comm"};
     static const char *const keys[][2] = {{"run", "dir"},      {"data", "path"},      {"train", "steps"},
                                           {"train", "epochs"}, {"train", "max_time"}, {"train", "shards_at_once"},
                                           {"train", "shards"}};

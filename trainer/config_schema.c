@@ -159,6 +159,12 @@ static const Key log_keys[] = {
     {0},
 };
 
+static const Key comm_keys[] = {
+    {"overlap", KEY_BOOL, AT(CommConfig, overlap), "true", 0, 0, NULL, false,
+     "exchange gradients and parameters between nodes while the model computes; the bits are the same without"},
+    {0},
+};
+
 const Section config_sections[] = {
     {"run", run_keys, offsetof(Config, run), "where the run lives and how it starts"},
     {"data", data_keys, offsetof(Config, data), "what it learns from"},
@@ -169,6 +175,7 @@ const Section config_sections[] = {
     {"eval", eval_keys, offsetof(Config, eval), "validation during training"},
     {"checkpoint", checkpoint_keys, offsetof(Config, checkpoint), "saved states"},
     {"log", log_keys, offsetof(Config, log), "what is written and shown"},
+    {"comm", comm_keys, offsetof(Config, comm), "how ranks and nodes work together; never changes bits"},
     {0},
 };
 

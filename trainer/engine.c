@@ -11,6 +11,8 @@
 #include "comm/log.h"
 #include "layers/ops/ops.h"
 
+enum { PACKED_AT_ONCE = 1 << 16 }; /* reals */
+
 static void spec_fill(Engine *e, const EngineUse *use) {
     const Config *c = e->config;
     const DataInfo *info = use->info;
@@ -83,6 +85,40 @@ static Status plan(Engine *e, const EngineUse *use) {
     return OK;
 }
 
+static void poll(void *context) {
+    reduce_poll(context);
+}
+
+/* Waits for a parameter and packs what nobody has packed of it. */
+static void need(void *context, size_t i) {
+    Engine *e = context;
+    const Param *p = model_param(e->model, i);
+    if (e->fresh[i] == e->round) return;
+    e->fresh[i] = e->round;
+    if (p->frozen) return;
+    reduce_need(e->reduce, p->offset, p->count);
+    size_t reals = model_param_packed(e->model, i), parts = reals / PACKED_AT_ONCE + 1, part;
+    if (reals == 0) return;
+    while (work_take(e->packing, i, e->round, parts, &part)) {
+        model_pack_param(e->model, i, part, parts);
+        work_done(e->packing, i);
+    }
+    work_await(e->packing, i, e->round, parts);
+}
+
+/* How ranks work together between the layers of a pass. */
+static Status prepare_exchange(Engine *e) {
+    size_t params = model_params(e->model);
+    reduce_overlap(e->reduce, e->config->comm.overlap);
+    ops_on_pause(poll, e->reduce);
+    if (comm_nodes(e->comm) == 1 || !e->config->comm.overlap) return OK;
+    TRY(work_create(e->comm, params, &e->packing));
+    e->fresh = calloc(params + 1, sizeof *e->fresh);
+    TRY(comm_agree(e->comm, e->fresh ? OK : status_fail(ERR_USAGE, "memory: no room for the parameters' rounds")));
+    model_on_need(e->model, need, e);
+    return OK;
+}
+
 static Status allocate(Engine *e) {
     Comm *comm = e->comm;
     void *block = NULL;
@@ -97,6 +133,7 @@ static Status allocate(Engine *e) {
         TRY(reduce_create(comm, e->parameters, e->memory.trainable, e->shards, &e->reduce));
         segments = reduce_segments(e->reduce, &node);
         for (size_t i = 0; i < segments; i++) gradient[i] = reduce_gradient(e->reduce, i);
+        TRY(prepare_exchange(e));
     }
     FoldNode group[FOLD_MAX_SEGMENTS];
     if (e->group < e->end_shard - e->first_shard) {
@@ -129,8 +166,11 @@ Status engine_create(Comm *comm, const Config *config, const EngineUse *use, Eng
 void engine_destroy(Engine **engine) {
     Engine *e = *engine;
     if (!e) return;
+    ops_on_pause(NULL, NULL);
     model_destroy(&e->model);
     if (e->reduce) reduce_destroy(&e->reduce);
+    work_destroy(&e->packing);
+    free(e->fresh);
     ops_stop();
     free(e);
     *engine = NULL;
@@ -242,6 +282,18 @@ void engine_spread(Engine *e) {
 void engine_pack(Engine *e) {
     model_pack(e->model, comm_node_rank(e->comm), comm_node_size(e->comm));
     comm_node_barrier(e->comm);
+}
+
+void engine_publish(Engine *e) {
+    reduce_publish(e->reduce);
+    e->round++;
+    if (!e->packing) engine_pack(e);
+}
+
+void engine_settle(Engine *e) {
+    if (!e->packing) return;
+    for (size_t i = 0; i < model_params(e->model); i++) need(e, i);
+    reduce_settle(e->reduce);
 }
 
 ShardResult engine_fold(const Engine *e, const ShardResult *all) {

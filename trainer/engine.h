@@ -7,6 +7,7 @@
 
 #include "comm/comm.h"
 #include "comm/reduce.h"
+#include "comm/work.h"
 #include "io/checkpoint.h"
 #include "trainer/config.h"
 
@@ -22,6 +23,9 @@ typedef struct Engine {
     size_t shards;                 /* of every global batch */
     size_t first_shard, end_shard; /* mine */
     size_t group;                  /* most of my shards that pass through the model at once */
+    Work *packing;                 /* a job for each parameter, where nodes exchange parameters */
+    uint64_t round;                /* updates since the start */
+    uint64_t *fresh;               /* [parameters by name] the round that it is here and packed in */
 } Engine;
 
 /* What the model must fit: facts of the data and of how it is used. */
@@ -56,6 +60,14 @@ void engine_spread(Engine *engine);
 /* Packs the weights after the parameters have changed, each rank of a node its part. Collective on the
  * node. */
 void engine_pack(Engine *engine);
+
+/* My chunks of the parameters are written: they appear for everybody, and what is packed follows. Between
+ * nodes that happens while the next forward computes, unless comm.overlap is false. Collective. */
+void engine_publish(Engine *engine);
+
+/* Completes that: whoever reads parameters other than in a pass of the model calls this first. Local, but
+ * waits for other nodes. */
+void engine_settle(Engine *engine);
 
 /* Shards x 4 doubles, one row of loss, targets, correct, absolute per global shard, folded. */
 ShardResult engine_fold(const Engine *engine, const ShardResult *all);

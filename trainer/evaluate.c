@@ -70,6 +70,7 @@ Status evaluate_split(Engine *e, const Data *data, Split split, Scores *out) {
                         : status_fail(ERR_USAGE, "memory: no room for the results of %zu shards; use fewer", e->shards);
     status = comm_agree(comm, status);
     if (status == OK) {
+        engine_settle(e);
         sum_shards(e, loader, mine, mine + most);
         gather(e, mine, most, words, all);
         ShardResult total = engine_fold(e, all);

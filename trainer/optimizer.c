@@ -19,8 +19,6 @@
 #define WIDE
 #endif
 
-enum { BLOCK = 16384 };
-
 typedef struct Scalars {
     float scale, decay, shrink, one_b1, b2, one_b2, rate, root, eps, momentum;
 } Scalars;
@@ -99,15 +97,16 @@ static Scalars scalars(const OptimizerConfig *c, uint64_t step, double lr, doubl
                      .momentum = (float)c->momentum};
 }
 
-void optimizer_update(Optimizer *o, uint64_t step, double lr, double scale, const float *gradient, float *parameter) {
+void optimizer_update(Optimizer *o, uint64_t step, double lr, double scale, const ReduceChunk *chunk, size_t first,
+                      size_t end, const float *gradient, float *parameter) {
     const Scalars s = scalars(&o->config, step, lr, scale);
-    size_t blocks = (o->count + BLOCK - 1) / BLOCK;
 #pragma omp parallel for schedule(static)
-    for (size_t b = 0; b < blocks; b++) {
-        size_t at = b * BLOCK, n = o->count - at < BLOCK ? o->count - at : BLOCK;
-        if (o->config.name != OPTIMIZER_SGD)
-            adam_block(n, s, gradient + at, o->slot[0] + at, o->slot[1] + at, parameter + at);
-        else if (o->slots) sgd_block(n, s, o->config.nesterov, gradient + at, o->slot[0] + at, parameter + at);
-        else plain_block(n, s, gradient + at, parameter + at);
+    for (size_t c = first; c < end; c++) {
+        size_t n = chunk[c].count, at = chunk[c].at;
+        const float *g = gradient + chunk[c].offset;
+        float *p = parameter + chunk[c].offset;
+        if (o->config.name != OPTIMIZER_SGD) adam_block(n, s, g, o->slot[0] + at, o->slot[1] + at, p);
+        else if (o->slots) sgd_block(n, s, o->config.nesterov, g, o->slot[0] + at, p);
+        else plain_block(n, s, g, p);
     }
 }

@@ -175,6 +175,8 @@ static Status start_write(Saver *s, bool last) {
 Status saver_save(Saver *s, const RunState *state, bool last) {
     Engine *e = s->engine;
     bool root = comm_rank(e->comm) == 0;
+    comm_phase(e->comm, "exchange", state->step);
+    engine_settle(e);
     comm_phase(e->comm, "checkpoint", state->step);
     if (root) {
         settle(s);

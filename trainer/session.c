@@ -85,9 +85,7 @@ Status session_open(Comm *comm, const Config *config, Session *out) {
 
 static Status make_steps(Session *s) {
     const Config *c = s->config;
-    size_t first, count;
-    reduce_owned(s->engine->reduce, &first, &count);
-    TRY(optimizer_create(&c->optimizer, count, &s->optimizer));
+    TRY(optimizer_create(&c->optimizer, reduce_owned(s->engine->reduce), &s->optimizer));
     TRY(loader_create(s->engine, s->data, SPLIT_TRAIN, c->data.shuffle, &s->loader));
     s->total = total_steps(c, loader_batches(s->loader));
     uint64_t planned = c->schedule.steps != KEY_NULL_SIZE ? c->schedule.steps : s->total;
@@ -122,6 +120,7 @@ Status session_init(Session *s) {
 }
 
 void session_close(Session *s) {
+    if (s->engine) engine_settle(s->engine); /* no message may be left */
     stepper_destroy(&s->stepper);
     loader_destroy(&s->loader);
     optimizer_destroy(&s->optimizer);

@@ -142,6 +142,18 @@ static Status decide(const Stepper *s, uint64_t step, const ReduceSum *sum, cons
     return OK;
 }
 
+/* Bucket by bucket where parts travel to other nodes meanwhile, else all at once. */
+static void update(Stepper *s, uint64_t step, double lr, double scale) {
+    Engine *e = s->engine;
+    size_t count, end;
+    const ReduceChunk *chunk = reduce_chunks(e->reduce, &count);
+    for (size_t first = 0; first < count; first = end) {
+        end = comm_nodes(e->comm) > 1 ? reduce_bucket_end(e->reduce, first) : count;
+        optimizer_update(s->optimizer, step, lr, scale, chunk, first, end, reduce_summed(e->reduce), e->parameters);
+        reduce_written(e->reduce, end);
+    }
+}
+
 Status stepper_take(Stepper *s, uint64_t step, unsigned ask, StepResult *r) {
     Engine *e = s->engine;
     size_t batches = loader_batches(s->loader);
@@ -165,14 +177,11 @@ Status stepper_take(Stepper *s, uint64_t step, unsigned ask, StepResult *r) {
     lap(s, PHASE_REDUCE, &since);
 
     comm_phase(e->comm, "optimizer", step);
-    size_t first, count;
-    const float *gradient = reduce_owned(e->reduce, &first, &count);
-    if (scale != 0) optimizer_update(s->optimizer, step, r->lr, scale, gradient, e->parameters + first);
+    if (scale != 0) update(s, step, r->lr, scale);
     lap(s, PHASE_OPTIMIZER, &since);
 
     comm_phase(e->comm, "publish", step);
-    reduce_publish(e->reduce);
-    if (scale != 0) engine_pack(e);
+    if (scale != 0) engine_publish(e);
     lap(s, PHASE_PUBLISH, &since);
     return status;
 }

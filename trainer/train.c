@@ -92,6 +92,7 @@ static void log_row(Run *run, const StepResult *r) {
     run->row_started = now;
     run->row_tokens = 0;
     progress_row(&run->progress, run->state.step, epoch, r, rate);
+    if (run->config->log.predictions > 0) engine_settle(run->session.engine);
     if (is_root(run)) predictions_print(run->session.engine, run->session.data, run->config->log.predictions);
     MetricsRow row = {.step = run->state.step,
                       .epoch = epoch,
@@ -115,6 +116,8 @@ static Status evaluate(Run *run, bool *best) {
     *best = false;
     if (!has_validation(run)) return OK;
     double since = clock_seconds();
+    comm_phase(run->session.comm, "exchange", run->state.step);
+    engine_settle(run->session.engine);
     Scores s;
     TRY(evaluate_split(run->session.engine, run->session.data, SPLIT_VALIDATION, &s));
     *best = !isnan(s.loss) && !(s.loss >= run->state.best_loss);

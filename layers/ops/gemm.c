@@ -114,12 +114,14 @@ void gemm(const Gemm *gemm) {
     if (gemm->m == 0 || gemm->n == 0) return;
     if (is_small(gemm->m, gemm->n, gemm->k) || ops_threads() == 1) {
         gemm_serial(gemm);
+        ops_pause();
         return;
     }
     const Grid grid = grid_cut(gemm->m, panel_count(gemm->n), most, fewest, 1, WANTED);
     const size_t count = grid.row_pieces * grid.panel_pieces;
 #pragma omp parallel for schedule(static) num_threads((int)ops_threads())
     for (size_t piece = 0; piece < count; piece++) gemm_piece(gemm, &grid, piece);
+    ops_pause();
 }
 
 static void tn_piece(const GemmTn *gemm, const Grid *grid, size_t rows, size_t panels, size_t piece, real *scratch) {
@@ -139,6 +141,7 @@ void gemm_tn(const GemmTn *gemm) {
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (size_t piece = 0; piece < count; piece++)
         tn_piece(gemm, &grid, rows, panels, piece, ops_scratch((size_t)omp_get_thread_num()));
+    ops_pause();
 }
 
 void column_sums(const real *a, size_t lda, Interleave order, size_t k, real *c, bool accumulate) {

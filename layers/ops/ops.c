@@ -3,6 +3,7 @@
  * ops.c: the choice of the instruction set and the threads' scratch memory. */
 #include "layers/ops/ops.h"
 
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,8 @@
 const Kernels *ops_kernels = &kernels_portable;
 static real *scratch;
 static size_t scratch_bytes, scratch_threads = 1;
+static void (*pause_poll)(void *context);
+static void *pause_context;
 
 /* All kernels that this machine can run, the best first; ends with NULL. */
 static void supported(const Kernels *list[4]) {
@@ -89,4 +92,13 @@ size_t ops_threads(void) {
 
 real *ops_scratch(size_t thread) {
     return scratch + thread * TN_SCRATCH;
+}
+
+void ops_on_pause(void (*poll)(void *context), void *context) {
+    pause_poll = poll;
+    pause_context = context;
+}
+
+void ops_pause(void) {
+    if (pause_poll && !omp_in_parallel()) pause_poll(pause_context);
 }

@@ -21,6 +21,12 @@ void ops_stop(void);
 const char *ops_isa(void);
 size_t ops_threads(void);
 
+/* From now on the thread that calls products calls `poll` after each, outside parallel regions: a pause in
+ * which messages between ranks may progress. It must be cheap and must not change what kernels read. NULL:
+ * no more. Local. */
+void ops_on_pause(void (*poll)(void *context), void *context);
+void ops_pause(void);
+
 /* y[i] = f(x[i]) and dx[i] = dy[i] f'(x[i]) over n elements, threaded. */
 typedef enum Activation { ACT_RELU, ACT_GELU, ACT_GELU_TANH, ACT_TANH, ACT_SIGMOID } Activation;
 void op_activation(Activation kind, size_t n, const real *x, real *y);

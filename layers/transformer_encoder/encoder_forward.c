@@ -12,6 +12,11 @@ static void attend(const Layer *layer, const Pass *pass, size_t l, const real *x
     op_add(rows_of(&pass->rows, self->grain) * self->E, x, saved->mid);
 }
 
+/* A layer's norms are the last that it declares: all of its parameters, up to this one's. */
+static void norm_need(const Norm *norm, const Pass *pass) {
+    pass_need(pass, norm->bias ? norm->bias : norm->weight);
+}
+
 /* (3): end = s + dropped network of y. */
 static void feed_forward(const Layer *layer, const Pass *pass, size_t l, const real *s, const real *y, real *end) {
     const Encoder *self = layer->self;
@@ -35,6 +40,7 @@ void encoder_forward(Layer *layer, const Pass *pass) {
         const EncoderLayer *own = &self->layer[l];
         const EncoderSaved *saved = encoder_saved(self, l);
         real *end = encoder_end(layer, l);
+        norm_need(&own->norm[1], pass);
         if (self->norm_first) {
             norm_forward(&own->norm[0], rows, x, y, &saved->norm[0]);
             attend(layer, pass, l, x, y);
@@ -50,5 +56,7 @@ void encoder_forward(Layer *layer, const Pass *pass) {
             x = next;
         }
     }
-    if (config->norm) norm_forward(&self->norm, rows, x, out, &self->saved.norm); /* (5) */
+    if (!config->norm) return;
+    norm_need(&self->norm, pass);
+    norm_forward(&self->norm, rows, x, out, &self->saved.norm); /* (5) */
 }

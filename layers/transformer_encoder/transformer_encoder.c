@@ -200,6 +200,7 @@ const LayerType layer_transformer_encoder = {
     .config_size = sizeof(EncoderConfig),
     .self_size = sizeof(Encoder),
     .max_inputs = 1,
+    .needs = true,
     .reads = READS_IN,
     .plan = encoder_plan,
     .forward = encoder_forward,

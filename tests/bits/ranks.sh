@@ -21,6 +21,9 @@ for share in none 2; do
     export LOCKSTEP_SHARE=$share
     variant text 3 1 "LOCKSTEP_SHARE=$share"
     variant classes 4 1 "LOCKSTEP_SHARE=$share"
+    variant text 3 1 "LOCKSTEP_SHARE=$share, nothing hidden" comm.overlap=false checkpoint.every=7
+    variant text 4 1 "LOCKSTEP_SHARE=$share, one shard at once" train.shards_at_once=1
+    halves text 2 1 4 1
     unset LOCKSTEP_SHARE
 done
 

@@ -101,13 +101,14 @@ static void write_gradients(Case *c, uint64_t step, bool spoil) {
             reduce_gradient(c->reduce, 0)[0] = step % 2 ? NAN : INFINITY;
         size_t gap = hash(rank, step, end) % 3 == 0 && end - first > 16 ? 16 : 0;
         reduce_ready(c->reduce, first, end - first - gap);
+        reduce_poll(c->reduce);
         end = first;
         pause_a_little(hash(rank, step, end));
     }
 }
 
 static void check_sum(Case *c, uint64_t step, bool spoil) {
-    size_t first, owned, size = comm_size(c->comm);
+    size_t size = comm_size(c->comm);
     uint64_t word[3] = {comm_rank(c->comm), step, hash(comm_rank(c->comm), step, 9)},
              *words = calloc(size, sizeof word);
     ReduceSum sum;
@@ -117,29 +118,52 @@ static void check_sum(Case *c, uint64_t step, bool spoil) {
     }
     free(words);
     CHECK(sum.finite == !spoil);
-    const float *gradient = reduce_owned(c->reduce, &first, &owned);
     if (spoil) return;
-    CHECK(same_bits(gradient, c->expected + first, owned * sizeof(float)));
+    size_t chunks, at = 0;
+    const ReduceChunk *chunk = reduce_chunks(c->reduce, &chunks);
+    for (size_t i = 0; i < chunks; at += chunk[i++].count) {
+        CHECK(chunk[i].at == at && (i == 0 || chunk[i].offset > chunk[i - 1].offset));
+        CHECK(same_bits(reduce_summed(c->reduce) + chunk[i].offset, c->expected + chunk[i].offset,
+                        chunk[i].count * sizeof(float)));
+    }
+    CHECK(at == reduce_owned(c->reduce));
     double squares = squares_by_chunk(c->expected, c->count);
     CHECK(same_bits(&sum.sum_of_squares, &squares, sizeof squares));
 }
 
-static void check_publish(Case *c) {
-    size_t first, owned;
-    const float *gradient = reduce_owned(c->reduce, &first, &owned);
-    for (size_t i = 0; i < owned; i++) c->params[first + i] -= 0.25f * gradient[i];
-    pause_a_little(hash(comm_rank(c->comm), first, 3));
+/* Half of the rounds ask for the parameters piece by piece, as a forward does. */
+static void await_parameters(Case *c, uint64_t step) {
+    if (step % 2) reduce_settle(c->reduce);
+    for (size_t first = 0; first < c->count; first += 50000) {
+        size_t count = c->count - first < 50000 ? c->count - first : 50000;
+        reduce_need(c->reduce, first, count);
+        CHECK(same_bits(c->params + first, c->expected_params + first, count * sizeof(float)));
+        pause_a_little(hash(comm_rank(c->comm), step, first));
+        reduce_poll(c->reduce);
+    }
+}
+
+static void check_publish(Case *c, uint64_t step) {
+    size_t chunks;
+    const ReduceChunk *chunk = reduce_chunks(c->reduce, &chunks);
+    const float *gradient = reduce_summed(c->reduce);
+    for (size_t k = 0; k < chunks; k++) {
+        for (size_t i = chunk[k].offset; i < chunk[k].offset + chunk[k].count; i++) c->params[i] -= 0.25f * gradient[i];
+        if (hash(step, k, 4) % 2) reduce_written(c->reduce, k + 1);
+    }
+    pause_a_little(hash(comm_rank(c->comm), step, 3));
     reduce_publish(c->reduce);
     for (size_t i = 0; i < c->count; i++) c->expected_params[i] -= 0.25f * c->expected[i];
-    CHECK(same_bits(c->params, c->expected_params, c->count * sizeof(float)));
+    await_parameters(c, step);
 }
 
 static void check_slices(Case *c) {
-    size_t first, owned, rank = comm_rank(c->comm);
-    reduce_owned(c->reduce, &first, &owned);
+    size_t chunks, owned = reduce_owned(c->reduce), rank = comm_rank(c->comm);
+    const ReduceChunk *chunk = reduce_chunks(c->reduce, &chunks);
     float *slice = malloc((owned + 1) * sizeof(float)), *whole = malloc((c->count + 1) * sizeof(float));
     for (size_t root = 0; root < comm_size(c->comm); root++) {
-        for (size_t i = 0; i < owned; i++) slice[i] = leaf(root, first + i, 77);
+        for (size_t k = 0; k < chunks; k++)
+            for (size_t i = 0; i < chunk[k].count; i++) slice[chunk[k].at + i] = leaf(root, chunk[k].offset + i, 77);
         memset(whole, 0xff, c->count * sizeof(float));
         reduce_collect(c->reduce, root, slice, rank == root ? whole : NULL);
         for (size_t i = 0; rank == root && i < c->count; i++) {
@@ -148,9 +172,11 @@ static void check_slices(Case *c) {
             whole[i] = leaf(root, i, 78);
         }
         reduce_distribute(c->reduce, root, rank == root ? whole : NULL, slice);
-        for (size_t i = 0; i < owned; i++) {
-            float value = leaf(root, first + i, 78);
-            CHECK(same_bits(&slice[i], &value, sizeof value));
+        for (size_t k = 0; k < chunks; k++) {
+            for (size_t i = 0; i < chunk[k].count; i++) {
+                float value = leaf(root, chunk[k].offset + i, 78);
+                CHECK(same_bits(&slice[chunk[k].at + i], &value, sizeof value));
+            }
         }
     }
     free(slice);
@@ -170,14 +196,16 @@ static void check_reduce(Comm *comm, size_t shards, size_t count) {
         CHECK(strstr(status_message(), "fewer shards") != NULL);
     } else {
         CHECK(reduce_create(comm, c.params, count, shards, &c.reduce) == OK);
-        for (uint64_t step = 1; step <= STEPS; step++) {
+        for (uint64_t step = 1; step <= 2 * STEPS; step++) {
+            reduce_overlap(c.reduce, step <= STEPS);
             bool spoil = step == 2 && count > 0;
             comm_phase(comm, "reduce", step);
             for (size_t i = 0; i < count; i++) c.expected[i] = fold_leaves(fold_root(shards), shards, i, step);
             write_gradients(&c, step, spoil);
             check_sum(&c, step, spoil);
-            if (!spoil) check_publish(&c); /* a step that is given up has no second phase */
+            if (!spoil) check_publish(&c, step); /* a step that is given up has no second phase */
         }
+        reduce_settle(c.reduce);
         check_slices(&c);
     }
     reduce_destroy(&c.reduce);

@@ -35,6 +35,18 @@ if(LOCKSTEP_MPI)
     endforeach()
   endforeach()
 
+  # Several buckets, uneven nodes among them.
+  foreach(case "2 none 3" "3 2 5" "4 2 7" "3 all 3")
+    string(REPLACE " " ";" parts ${case})
+    list(GET parts 0 ranks)
+    list(GET parts 1 share)
+    list(GET parts 2 shards)
+    set(name ranks_buckets_${ranks}_${share})
+    add_test(NAME ${name} COMMAND ${MPIRUN} ${ranks} ${MPIEXEC_PREFLAGS} $<TARGET_FILE:rank_reduce> reduce ${shards} 1300016)
+    set_tests_properties(${name} PROPERTIES LABELS mpi TIMEOUT 240 PROCESSORS 2
+      ENVIRONMENT "${TEST_ENVIRONMENT};LOCKSTEP_TIMEOUT=60;LOCKSTEP_SHARE=${share}")
+  endforeach()
+
   foreach(how kill stop)
     foreach(share all none 2)
       foreach(case "2 0" "2 1" "4 2")

@@ -68,7 +68,7 @@ static const Refusal keys[] = {
      {"c.yaml:3:1: optimzer: unknown section, did you mean 'optimizer'?",
       "c.yaml:4:1: lr: unknown section; it is a key of optimizer, write 'optimizer: {lr: ...}'",
       "c.yaml:5:1: pineapple: unknown section; there are run, data, model, loss, optimizer, schedule, train, eval, "
-      "checkpoint, log"}},
+      "checkpoint, log, comm"}},
     {"duplicates",
      BASE "run:\n  seed: 1\n  seed: 1\ndata: {path: b}\n",
      {"c.yaml:5:3: run.seed: duplicate key, first at line 4; remove one",

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * reduce_publish.c: new parameters between nodes. An owner sends each bucket as it is written; one rank of
+ * every other node takes it straight into the node's memory and says so to its neighbours. Forward waits
+ * for one bucket after the other, and for none that has come meanwhile. */
+#include "comm/reduce_wire.h"
+
+/* ---- what has come ------------------------------------------------------------------------------------------ */
+
+static _Atomic uint64_t *here(const Reduce *r, size_t bucket, size_t owner) {
+    return &r->here[bucket * r->comm->size + owner];
+}
+
+static void say_here(const Reduce *r, size_t bucket, size_t owner) {
+    atomic_store_explicit(here(r, bucket, owner), r->wire->publication, memory_order_release);
+}
+
+static void say_taken(Reduce *r, const Parcel *p) {
+    say_here(r, p->bucket, p->peer);
+}
+
+/* For whose part of the bucket we wait: the owner, or who takes it for my node; `size` if all is here. */
+static size_t bucket_missing(const Reduce *r, size_t bucket) {
+    const Comm *comm = r->comm;
+    uint64_t now = r->wire->publication;
+    if (r->wire->known[bucket] == now) return comm->size;
+    for (size_t owner = 0; owner < comm->size; owner++) {
+        size_t first, end;
+        share_of(r, bucket, owner, &first, &end);
+        if (first == end || atomic_load_explicit(here(r, bucket, owner), memory_order_acquire) == now) continue;
+        if (comm->node_of[owner] == comm->node) return owner;
+        size_t by = publish_taker(comm, comm->node, owner);
+        return by == comm->rank ? owner : by;
+    }
+    r->wire->known[bucket] = now;
+    return comm->size;
+}
+
+/* ---- under way ------------------------------------------------------------------------------------------------- */
+
+static void publish_begin(Reduce *r) {
+    Wire *wire = r->wire;
+    wire->publication++;
+    wire->under_way = true;
+    wire->publish_began = wait_clock();
+    wire->waited = 0;
+    parcels_reset(&wire->publish_sends);
+    parcels_reset(&wire->publish_receives);
+    for (size_t i = 0; i < wire->publish_receives.count; i++) {
+        Parcel *p = &wire->publish_receives.parcel[i];
+        r->comm->transport->receive(&p->request, p->peer, TAG_PUBLISH, r->params + p->first * REDUCE_CHUNK,
+                                    parcel_bytes(r, p));
+    }
+    wire->publish_receives.started = wire->publish_receives.count;
+}
+
+void reduce_written(Reduce *r, size_t chunks) {
+    Wire *wire = r->wire;
+    if (!wire) return;
+    if (!wire->under_way) publish_begin(r);
+    ParcelList *sends = &wire->publish_sends;
+    for (size_t b = 0; b < r->buckets && r->place[b + 1] <= chunks; b++)
+        if (r->place[b] < r->place[b + 1]) say_here(r, b, r->comm->rank);
+    for (; sends->started < sends->count; sends->started++) {
+        Parcel *p = &sends->parcel[sends->started];
+        if (r->place[p->bucket + 1] > chunks) break;
+        r->comm->transport->send(&p->request, p->peer, TAG_PUBLISH, r->params + p->first * REDUCE_CHUNK,
+                                 parcel_bytes(r, p));
+    }
+}
+
+static void book(Reduce *r) {
+    const Wire *wire = r->wire;
+    uint64_t taken = wait_clock() - wire->publish_began;
+    r->times.exposed += 1e-9 * (double)wire->waited;
+    if (taken > wire->waited) r->times.hidden += 1e-9 * (double)(taken - wire->waited);
+}
+
+bool publish_move(Reduce *r) {
+    Wire *wire = r->wire;
+    if (!wire || !wire->under_way) return false;
+    bool moved = parcels_move(r, &wire->publish_receives, say_taken);
+    moved |= parcels_move(r, &wire->publish_sends, NULL);
+    if (wire->publish_receives.open == 0 && wire->publish_sends.open == 0) {
+        wire->under_way = false;
+        book(r);
+    }
+    return moved;
+}
+
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
+
+static size_t list_missing(const ParcelList *list, size_t none) {
+    for (size_t i = list->settled; i < list->started; i++)
+        if (list->parcel[i].request.pending) return list->parcel[i].peer;
+    return none;
+}
+
+void reduce_need(Reduce *r, size_t offset, size_t count) {
+    Wire *wire = r->wire;
+    if (!wire || wire->publication == 0 || count == 0) return;
+    size_t end = (offset + count - 1) / REDUCE_CHUNK / r->bucket_chunks;
+    Wait wait = {0};
+    uint64_t began = 0;
+    for (size_t b = offset / REDUCE_CHUNK / r->bucket_chunks; b <= end; b++) {
+        size_t missing;
+        while ((missing = bucket_missing(r, b)) < r->comm->size) {
+            if (began == 0) began = wait_clock();
+            if (publish_move(r)) wait_over(r->comm, &wait);
+            else wait_turn(r->comm, &wait, missing);
+        }
+    }
+    wait_over(r->comm, &wait);
+    if (began == 0) return;
+    uint64_t waited = wait_clock() - began;
+    if (wire->under_way) wire->waited += waited;
+    else r->times.exposed += 1e-9 * (double)waited;
+}
+
+void reduce_settle(Reduce *r) {
+    Wire *wire = r->wire;
+    if (!wire) return;
+    reduce_need(r, 0, r->count);
+    Wait wait = {0};
+    uint64_t began = wait_clock();
+    while (wire->under_way) {
+        wire->waited += wait_clock() - began;
+        began = wait_clock();
+        size_t missing = list_missing(&wire->publish_sends, r->comm->rank);
+        missing = list_missing(&wire->publish_receives, missing);
+        if (publish_move(r)) wait_over(r->comm, &wait);
+        else wait_turn(r->comm, &wait, missing);
+    }
+    wait_over(r->comm, &wait);
+}
+
+void reduce_publish(Reduce *r) {
+    if (!r->wire) {
+        comm_node_barrier(r->comm);
+        return;
+    }
+    reduce_written(r, r->mine);
+    if (r->overlap) return;
+    reduce_settle(r);
+    comm_node_barrier(r->comm);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * reduce_wire.h: private to comm/. The plan of all messages between nodes, made once by reduce_plan.c,
+ * carried out by reduce_wire.c (gradients) and reduce_publish.c (parameters). Messages between two ranks
+ * keep the order of the lists, which is the same on both sides. */
+#ifndef LOCKSTEP_COMM_REDUCE_WIRE_H
+#define LOCKSTEP_COMM_REDUCE_WIRE_H
+
+#include "comm/reduce_private.h"
+
+/* Whole chunks that travel to or from one rank. */
+typedef struct Parcel {
+    size_t peer, first, end;
+    size_t group;  /* of gradients, sent: the segment of my node; received: the input of my tree */
+    size_t bucket; /* of parameters */
+    Request request;
+} Parcel;
+
+typedef struct ParcelList {
+    Parcel *parcel;
+    size_t count, room;
+    bool failed;
+    size_t started; /* the first of them are under way or done */
+    size_t settled; /* the first of them are done, perhaps more */
+    size_t open;    /* not done */
+} ParcelList;
+
+/* A segment of my node and how it is folded, into its first input's block. */
+typedef struct Group {
+    TreeInput *inputs;
+    Tree tree;
+} Group;
+
+struct Wire {
+    /* gradients, buckets from the last to the first */
+    Group *group;
+    size_t groups;
+    ParcelList sends, receives; /* sends: of one piece all groups in a row */
+    size_t *arrived;            /* [my chunks] parcels that are here */
+    float *buffer;              /* [received][my chunks] */
+    size_t buffer_bytes;
+    uint64_t first_sent, finished; /* when, 0: not yet */
+
+    /* parameters, buckets from the first to the last */
+    ParcelList publish_sends, publish_receives;
+    uint64_t publication; /* counts them */
+    bool under_way;
+    uint64_t publish_began, waited; /* ns */
+    uint64_t *known;                /* [buckets] the last publication known to be here in full */
+};
+
+size_t parcel_bytes(const Reduce *reduce, const Parcel *parcel);
+/* True once it is done; ends the job if its connection broke. */
+bool parcel_settle(Reduce *reduce, Parcel *parcel);
+/* Where nobody has been told otherwise: none of the list is under way. */
+void parcels_reset(ParcelList *list);
+/* Tests the oldest that are under way, calls `done` for each that is done; true if there was one. */
+bool parcels_move(Reduce *reduce, ParcelList *list, void (*done)(Reduce *reduce, const Parcel *parcel));
+/* The rank of the node that takes the owner's new parameters for it. */
+size_t publish_taker(const Comm *comm, size_t node, size_t owner);
+
+#endif
