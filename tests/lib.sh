@@ -45,6 +45,14 @@ launch() {
 # run ARGUMENT...: the program on the test's ranks
 run() { launch "$ranks" "$lockstep" "$@"; }
 
+# in_tree RANKS ARGUMENT...: the program at the top of the source tree, where the configs look for their data
+in_tree() {
+    count=$1
+    shift
+    # shellcheck disable=SC2016 # the inner shell expands them
+    launch "$count" sh -c 'cd "$1" && shift && exec "$@"' sh "$tests/.." "$lockstep" "$@"
+}
+
 # start RANKS COMMAND...: the same in the background; its process is $job
 start() {
     count=$1 command="$*"

@@ -9,8 +9,6 @@ config=configs/$5.yaml
 score=$(sed -n 's/^# Score: \([a-z]* [<>]= [0-9.]*\).*/\1/p' "$tests/../$config")
 [ -n "$score" ] || fail "$config: no line '# Score: accuracy >= 0.95'"
 
-in_tree() { launch "$1" sh -c 'cd "$1" && shift && exec "$@"' sh "$tests/.." "$lockstep" "$2" "$3" ${4:+"$4"}; }
-
 in_tree "$ranks" train "$config" run.dir="$here/run"
 ends 0 'finished at step'
 checkpoint=$here/run/checkpoints/best.h5

@@ -118,7 +118,15 @@ void compare(const char *name, const float *got, size_t count, Tensor want, doub
 
 static void compare_each(const char *name, const double *got, size_t count, Tensor want, double tolerance) {
     same_count(name, count, want.count);
-    for (size_t i = 0; i < count; i++) note(name, fabs(got[i] - want.v[i]) / fabs(want.v[i]), tolerance);
+    double largest = 0;
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        double relative = fabs(got[i] - want.v[i]) / fabs(want.v[i]);
+        if (!(relative <= largest)) largest = relative, at = i;
+    }
+    char where[64];
+    snprintf(where, sizeof where, "%s[%zu]", name, at);
+    note(where, largest, tolerance);
     free(want.v);
 }
 

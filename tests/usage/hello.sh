@@ -3,7 +3,7 @@
 #
 # hello.sh: the classic exercise, from "hello" to "ohlol", and the prediction on its way there.
 . "$(dirname -- "$0")/../lib.sh"
-launch "$ranks" sh -c 'cd "$1" && shift && exec "$@"' sh "$tests/.." "$lockstep" train configs/hello.yaml run.dir="$here/run"
+in_tree "$ranks" train configs/hello.yaml run.dir="$here/run"
 ends 0 '^  predicted ohlol, target ohlol$'
 predicted=$(sed -n 's/^  predicted \(.*\), target ohlol$/\1/p' err)
 same "$(printf '%s\n' "$predicted" | wc -l)" 20 'printed predictions'
