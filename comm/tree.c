@@ -14,7 +14,7 @@ enum {
     LANES = 16
 };
 
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(LOCKSTEP_NO_CLONES)
 #define EACH_SET __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define EACH_SET
