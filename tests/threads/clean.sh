@@ -33,7 +33,7 @@ export TSAN_OPTIONS='ignore_noninstrumented_modules=1:io_sync=0:exitcode=66'
 # It would find one: a region that adds without order, and a thread that was not waited for.
 cat >race.c <<'C'
 #include <pthread.h>
-static int x;
+int x;
 static void *set(void *p) {
     x = 1;
     return p;
@@ -102,7 +102,6 @@ for model in recurrent attention; do
     clean "$program" train $model.yaml
     clean "$program" eval runs/$model/checkpoints/last.h5
     clean "$program" predict runs/$model/checkpoints/last.h5 --data text.txt --out out.csv
-    clean "$program" generate runs/$model/checkpoints/last.h5 --prompt 'the ' --length 20
     clean "$program" bench $model.yaml --steps 3
     [ -z "$mpiexec" ] || for share in all none; do
         LOCKSTEP_SHARE=$share clean "$mpiexec" "$flag" 2 "$program" train $model.yaml run.dir=runs/$model-$share
