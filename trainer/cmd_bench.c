@@ -78,7 +78,7 @@ static void slowest(Comm *comm, double *x, size_t n) {
     free(all);
 }
 
-static Status run_steps(Session *s, size_t wanted, double *ms, Figures *f, double *rows) {
+static Status run_steps(Session *s, size_t wanted, double *ms, Figures *f, StepRows *rows) {
     StepResult r;
     uint64_t step = 0;
     for (int i = 0; i < WARM_UP; i++) TRY(stepper_take(s->stepper, ++step, 0, &r));
@@ -89,7 +89,8 @@ static Status run_steps(Session *s, size_t wanted, double *ms, Figures *f, doubl
         double since = clock_seconds();
         TRY(stepper_take(s->stepper, ++step, clock_seconds() > until && !wanted ? ASK_TIME : 0, &r));
         ms[f->steps++] = (clock_seconds() - since) * 1e3;
-        *rows += r.rows;
+        rows->inputs += r.rows.inputs;
+        rows->targets += r.rows.targets;
         if (r.asked) break;
     }
     stepper_times(s->stepper, phase);
@@ -103,12 +104,14 @@ static Status run_steps(Session *s, size_t wanted, double *ms, Figures *f, doubl
     f->backward = backward / (double)f->steps;
     f->reduce = phase[PHASE_REDUCE] * scale;
     f->optimizer = (phase[PHASE_OPTIMIZER] + phase[PHASE_PUBLISH]) * scale;
-    *rows /= (double)f->steps;
+    rows->inputs /= (double)f->steps;
+    rows->targets /= (double)f->steps;
     return OK;
 }
 
 static Status measure(Session *s, size_t wanted, Figures *f) {
-    double *ms = calloc(MOST_STEPS, sizeof *ms), rows = 0;
+    double *ms = calloc(MOST_STEPS, sizeof *ms);
+    StepRows rows = {0};
     if (!ms) return status_fail(ERR_USAGE, "memory: no room for the times of the steps; free some");
     f->peak_gflops = sgemm_peak();
     Status status = run_steps(s, wanted, ms, f, &rows);
@@ -123,8 +126,11 @@ static Status measure(Session *s, size_t wanted, Figures *f) {
         f->optimizer = all[5];
         f->memory = all[6];
         f->peak_gflops *= (double)comm_size(s->comm);
-        f->tokens_per_s = rows / (f->step_ms / 1e3);
-        f->gflops = model_flops_per_row(s->engine->model, PER_STEP) * f->tokens_per_s / 1e9;
+        const Model *model = s->engine->model;
+        f->tokens_per_s = (rows.inputs + rows.targets) / (f->step_ms / 1e3);
+        f->gflops = (model_flops_per_row(model, PER_STEP) * rows.inputs +
+                     model_flops_per_row(model, PER_TARGET_STEP) * rows.targets) /
+                    (f->step_ms / 1e3) / 1e9;
     }
     free(ms);
     return status;

@@ -61,7 +61,8 @@ static Status measure(Comm *comm, const Restored *r, const Data *data, Split spl
     EngineUse use = {.info = data_info(data),
                      .shards = shards < comm_size(comm) ? comm_size(comm) : shards,
                      .batch_size = r->config->train.batch_size,
-                     .max_length = data_info(data)->longest};
+                     .max_length = data_info(data)->longest,
+                     .max_target_length = data_info(data)->longest_target};
     TRY(engine_create(comm, r->config, &use, &engine));
     Status status = engine_load(engine, r->file);
     if (status != OK) status = status_context(status, "%s", r->path);

@@ -178,7 +178,8 @@ static Status make_room(Predictor *p) {
     p->class = calloc(rows + 1, sizeof *p->class);
     bool scores = p->form.scores || !p->form.classes;
     if (scores) p->score = calloc(cells, sizeof *p->score);
-    if (p->class && (p->score || !scores)) return loader_create(p->engine, p->data, SPLIT_ALL, false, &p->loader);
+    if (p->class && (p->score || !scores))
+        return loader_create(p->engine, p->data, SPLIT_ALL, loader_config(p->restored->config, false), &p->loader);
     return status_fail(ERR_USAGE, "memory: no room for %zu predictions; make train.batch_size smaller", rows);
 }
 

@@ -141,6 +141,13 @@ Status config_parse(const char *text, const char *name, const char *const *overr
     return parse(text, strlen(text), name, override, overrides, out);
 }
 
+bool config_has_decoder(const Config *config) {
+    for (size_t i = 0; i < config->layers; i++)
+        for (size_t k = 0; k < config->layer[i].inputs; k++)
+            if (strcmp(config->layer[i].input[k], "target") == 0) return true;
+    return false;
+}
+
 void config_destroy(Config **config) {
     if (!*config) return;
     ConfigMemory *memory = (*config)->memory; /* the Config itself lies in it */

@@ -28,7 +28,7 @@ typedef struct DataSection {
     size_t seq_len;
     double validation;
     const char *validation_path; /* set when data.validation is a path */
-    bool shuffle;
+    bool shuffle, bucket;
     StringList features, targets;     /* csv */
     size_t lookback, horizon, stride; /* lookback KEY_NULL_SIZE: not set */
     const char *time;
@@ -111,6 +111,9 @@ MUST_CHECK Status config_load(const char *path, const char *const *override, siz
 MUST_CHECK Status config_parse(const char *text, const char *name, const char *const *override, size_t overrides,
                                Config **out);
 void config_destroy(Config **config);
+
+/* Whether a layer reads the value "target": the model has a decoder, and targets have lengths of their own. */
+bool config_has_decoder(const Config *config);
 
 /* The effective config as YAML, every key with its value; parses to the same config. Paths are made
  * absolute if `absolute`. The caller's: free(). Local. */

@@ -189,6 +189,9 @@ static void data_check(const Check *check) {
     const Config *c = check->config;
     no_effect(check, c->data.kind == DATA_TOKENS && c->data.tokenizer != TOKENIZER_CHAR, "data.tokenizer", "data.kind",
               "tokens", "text");
+    bool even = c->data.kind == DATA_TEXT || c->data.kind == DATA_TOKENS || c->data.kind == DATA_CSV;
+    no_effect(check, c->data.bucket && even, "data.bucket", "data.kind", data_kind(check),
+              "sequences, pairs or synthetic, whose sequences differ in length");
     bool validates = c->data.validation > 0 || c->data.validation_path;
     if (c->eval.early_stop != KEY_NULL_SIZE && !validates)
         breach(check, "eval.early_stop", "data.validation", "needs validation data; set data.validation, like 0.1");

@@ -39,6 +39,9 @@ static const Key data_keys[] = {
      "share at the end of the data that is kept for validation, 0: none; or a file of its own"},
     {"shuffle", KEY_BOOL, AT(DataSection, shuffle), "true", 0, 0, NULL, false,
      "new order of the sequences in each epoch; false: file order"},
+    {"bucket", KEY_BOOL, AT(DataSection, bucket), "false", 0, 0, NULL, false,
+     "training batches of sequences of similar length: pools of 64 batches are sorted by length, then batches "
+     "shuffled"},
     {"features", KEY_STRINGS, AT(DataSection, features), "null", 0, 0, NULL, true,
      "csv: columns that the model reads, by their names in the first line"},
     {"targets", KEY_STRINGS, AT(DataSection, targets), "null", 0, 0, NULL, true,

@@ -27,10 +27,13 @@ static void spec_fill(Engine *e, const EngineUse *use) {
     s->vocabulary = info->vocabulary;
     s->features = info->features;
     s->context_features = info->context;
-    s->target_grain = info->target_per_step ? PER_STEP : PER_SEQUENCE;
+    s->target_grain = info->target_vocabulary ? PER_TARGET_STEP : info->target_per_step ? PER_STEP : PER_SEQUENCE;
+    s->target_vocabulary = info->target_vocabulary ? info->target_vocabulary + 1 : 0;
     s->classes = info->classes;
     s->seq_len = c->data.seq_len;
     s->max_length = use->max_length;
+    s->max_target_length = info->target_vocabulary ? use->max_target_length : 0;
+    s->decodes = use->decodes;
     s->max_shards = e->group;
     s->total_shards = e->shards;
     s->trains = use->trains;
@@ -79,6 +82,9 @@ static Status plan(Engine *e, const EngineUse *use) {
     if (!size_multiply(e->spec.max_sequences, use->max_length, &e->spec.max_rows))
         return status_fail(ERR_USAGE, "config: train.batch_size: %zu sequences of %zu steps overflow; make it smaller",
                            use->batch_size, use->max_length);
+    if (!size_multiply(e->spec.max_sequences, e->spec.max_target_length, &e->spec.max_target_rows))
+        return status_fail(ERR_USAGE, "config: train.batch_size: %zu targets of %zu steps overflow; make it smaller",
+                           use->batch_size, use->max_target_length);
     TRY(ops_start(comm_threads(e->comm)));
     TRY(model_create(&e->spec, &e->model));
     e->memory = model_memory(e->model);

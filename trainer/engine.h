@@ -32,9 +32,11 @@ typedef struct Engine {
 typedef struct EngineUse {
     const DataInfo *info;
     size_t shards;
-    size_t batch_size; /* global: sequences of the largest batch */
-    size_t max_length; /* time steps of the longest sequence in any pass */
+    size_t batch_size;        /* global: sequences of the largest batch */
+    size_t max_length;        /* time steps of the longest sequence in any pass */
+    size_t max_target_length; /* with a decoder: rows of the longest target in any pass */
     bool trains;
+    bool decodes; /* model_decode will be called */
 } EngineUse;
 
 /* Plans and allocates the model; parameters are zero. ERR_USAGE for a model that does not fit the

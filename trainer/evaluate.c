@@ -66,7 +66,7 @@ Status evaluate_split(Engine *e, const Data *data, Split split, Scores *out) {
     ShardResult *mine = calloc(2 * most, sizeof *mine), *all = calloc(e->shards, sizeof *all);
     unsigned char *words = calloc(comm_size(comm) * most, sizeof *mine);
     Status status = mine && all && words
-                        ? loader_create(e, data, split, false, &loader)
+                        ? loader_create(e, data, split, loader_config(e->config, false), &loader)
                         : status_fail(ERR_USAGE, "memory: no room for the results of %zu shards; use fewer", e->shards);
     status = comm_agree(comm, status);
     if (status == OK) {

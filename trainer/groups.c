@@ -128,10 +128,10 @@ static void one_group(Groups *g, const Batch *batch, uint64_t step, ShardResult 
     }
 }
 
-double groups_train(Groups *g, uint64_t epoch, size_t index, uint64_t step, ModelReady ready, void *context,
-                    ShardResult *result) {
+StepRows groups_train(Groups *g, uint64_t epoch, size_t index, uint64_t step, ModelReady ready, void *context,
+                      ShardResult *result) {
     Engine *e = g->engine;
-    double rows = 0;
+    StepRows rows = {0};
     g->depth = 0;
     g->data_seconds = 0;
     for (size_t first = e->first_shard, end; first < e->end_shard; first = end) {
@@ -139,7 +139,8 @@ double groups_train(Groups *g, uint64_t epoch, size_t index, uint64_t step, Mode
         double since = clock_seconds();
         const Batch *batch = loader_load(g->loader, epoch, index, first, end);
         g->data_seconds += clock_seconds() - since;
-        rows += (double)rows_of(&batch->rows, PER_STEP);
+        rows.inputs += (double)rows_of(&batch->rows, PER_STEP);
+        if (batch->rows.target_offset) rows.targets += (double)rows_of(&batch->rows, PER_TARGET_STEP);
         if (single(g)) model_train(e->model, batch, (uint64_t)e->config->run.seed, step, ready, context, result);
         else one_group(g, batch, step, result + (first - e->first_shard));
     }

@@ -15,10 +15,15 @@ typedef struct Groups Groups;
 MUST_CHECK Status groups_create(Engine *engine, Loader *loader, Groups **out);
 void groups_destroy(Groups **groups);
 
+/* Time steps of a batch, of the inputs and of the targets that a decoder reads. */
+typedef struct StepRows {
+    double inputs, targets;
+} StepRows;
+
 /* One batch: gradients into the engine's segments, result [my shards]; returns this rank's rows. `ready`
  * is told of final gradients as model_train tells. Local. */
-double groups_train(Groups *groups, uint64_t epoch, size_t index, uint64_t step, ModelReady ready, void *context,
-                    ShardResult *result);
+StepRows groups_train(Groups *groups, uint64_t epoch, size_t index, uint64_t step, ModelReady ready, void *context,
+                      ShardResult *result);
 
 /* Seconds that the last groups_train spent on reading data. */
 double groups_data_seconds(const Groups *groups);

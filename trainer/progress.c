@@ -69,7 +69,7 @@ static size_t columns(void) {
 }
 
 void progress_step(Progress *p, uint64_t step, double epoch, const StepResult *r, double step_seconds) {
-    double now = clock_seconds(), rate = step_seconds > 0 ? r->rows / step_seconds : 0;
+    double now = clock_seconds(), rate = step_seconds > 0 ? (r->rows.inputs + r->rows.targets) / step_seconds : 0;
     p->rate = p->rate > 0 ? 0.9 * p->rate + 0.1 * rate : rate;
     if (p->silent || !p->bar || now - p->drawn < 0.1) return;
     p->drawn = now;

@@ -36,6 +36,7 @@ DataConfig session_data_config(const Config *config, const DataKnown *known) {
                         .vocabulary = known->vocabulary,
                         .target_vocabulary = known->target_vocabulary,
                         .num_classes = known->classes,
+                        .decoder = config_has_decoder(config),
                         .series = {.feature = d->features.item,
                                    .features = d->features.count,
                                    .target = d->targets.item,
@@ -86,7 +87,7 @@ Status session_open(Comm *comm, const Config *config, Session *out) {
 static Status make_steps(Session *s) {
     const Config *c = s->config;
     TRY(optimizer_create(&c->optimizer, reduce_owned(s->engine->reduce), &s->optimizer));
-    TRY(loader_create(s->engine, s->data, SPLIT_TRAIN, c->data.shuffle, &s->loader));
+    TRY(loader_create(s->engine, s->data, SPLIT_TRAIN, loader_config(c, true), &s->loader));
     s->total = total_steps(c, loader_batches(s->loader));
     uint64_t planned = c->schedule.steps != KEY_NULL_SIZE ? c->schedule.steps : s->total;
     return stepper_create(s->engine, s->optimizer, s->loader, planned, &s->stepper);
@@ -98,6 +99,7 @@ Status session_build(Session *s, size_t shards) {
                      .shards = shards,
                      .batch_size = s->config->train.batch_size,
                      .max_length = info->longest,
+                     .max_target_length = info->longest_target,
                      .trains = true};
     TRY(engine_create(s->comm, s->config, &use, &s->engine));
     return comm_agree(s->comm, make_steps(s));

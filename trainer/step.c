@@ -9,12 +9,12 @@
 #include <time.h>
 
 #include "comm/log.h"
-#include "trainer/groups.h"
 #include "trainer/schedule.h"
 
 /* The status word of a rank: its wishes, its rows, and one result per shard it may own. */
 typedef struct Word {
-    double asked, rows;
+    double asked;
+    StepRows rows;
     ShardResult shard[];
 } Word;
 
@@ -93,7 +93,8 @@ static ShardResult gather(Stepper *s, StepResult *r) {
         fold_range(e->shards, ranks, rank, &first, &end);
         memcpy(s->shards + first, word->shard, (end - first) * sizeof *word->shard);
         r->asked |= (unsigned)word->asked;
-        r->rows += word->rows;
+        r->rows.inputs += word->rows.inputs;
+        r->rows.targets += word->rows.targets;
     }
     return engine_fold(e, s->shards);
 }

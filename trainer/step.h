@@ -7,6 +7,7 @@
 #define LOCKSTEP_TRAINER_STEP_H
 
 #include "trainer/engine.h"
+#include "trainer/groups.h"
 #include "trainer/loader.h"
 #include "trainer/optimizer.h"
 
@@ -21,9 +22,10 @@ typedef struct StepResult {
     double loss;     /* what was minimised: mean or sum over the global batch's targets */
     double accuracy; /* NAN where not defined */
     double lr, grad_norm;
-    double targets, rows; /* of the global batch */
-    unsigned asked;       /* ASK_... of any rank */
-    bool skipped;         /* no targets, or non-finite under on_nonfinite: skip; parameters unchanged */
+    double targets; /* of the global batch */
+    StepRows rows;  /* the same */
+    unsigned asked; /* ASK_... of any rank */
+    bool skipped;   /* no targets, or non-finite under on_nonfinite: skip; parameters unchanged */
 } StepResult;
 
 /* `total` steps is what the schedule is laid out for. The caller's: stepper_destroy. Local. */

@@ -32,8 +32,12 @@ void summary_data(const Config *config, const Data *data) {
     char input[64], target[64];
     if (info->ids) snprintf(input, sizeof input, "vocabulary %zu", info->vocabulary);
     else snprintf(input, sizeof input, "%zu features", info->features);
-    snprintf(target, sizeof target, "%zu %s per %s", info->classes,
-             info->target == TARGET_VALUES ? "values" : "classes", info->target_per_step ? "step" : "sequence");
+    if (info->target_vocabulary)
+        snprintf(target, sizeof target, "targets of up to %zu steps, vocabulary %zu", info->longest_target,
+                 info->target_vocabulary);
+    else
+        snprintf(target, sizeof target, "%zu %s per %s", info->classes,
+                 info->target == TARGET_VALUES ? "values" : "classes", info->target_per_step ? "step" : "sequence");
     log_info("data %s: %zu training and %zu validation sequences of %s%zu steps, %s, %s",
              config->data.path.count ? config->data.path.item[0] : "made in memory", train, validation,
              info->ragged ? "up to " : "", info->longest, input, target);
@@ -42,7 +46,8 @@ void summary_data(const Config *config, const Data *data) {
 
 static void output_text(const Layer *layer, char *out, size_t room) {
     const Value *v = layer->out[0];
-    snprintf(out, room, v->grain == PER_STEP ? "[B, T, %zu]" : "[B, %zu]", v->features);
+    const char *form[] = {[PER_STEP] = "[B, T, %zu]", [PER_SEQUENCE] = "[B, %zu]", [PER_TARGET_STEP] = "[B, U, %zu]"};
+    snprintf(out, room, form[v->grain], v->features);
 }
 
 void summary_model(const Engine *e, size_t optimizer_slots) {

@@ -173,7 +173,7 @@ static Status take_step(Run *run, StepResult *r) {
     double since = clock_seconds();
     TRY(stepper_take(run->session.stepper, run->state.step + 1, wishes(run), r));
     uint64_t step = ++run->state.step;
-    run->row_tokens += r->rows;
+    run->row_tokens += r->rows.inputs + r->rows.targets;
     progress_step(&run->progress, step, epoch_of(run, step), r, clock_seconds() - since);
     bool best = false;
     if (step % c->log.every == 0) log_row(run, r);

@@ -15,7 +15,7 @@ static Status write_all(FILE *out, const void *data, size_t size, size_t count) 
 
 static Status write_batch(Engine *engine, const Data *data, FILE *out) {
     Loader *loader;
-    TRY(loader_create(engine, data, SPLIT_ALL, false, &loader));
+    TRY(loader_create(engine, data, SPLIT_ALL, loader_config(engine->config, false), &loader));
     const Batch *batch = loader_load(loader, 0, 0, 0, 1);
     const Value *logits = model_forward(engine->model, batch, false);
     size_t sequences = batch->rows.sequences, rows = batch->rows.offset[sequences];
