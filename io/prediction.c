@@ -3,6 +3,7 @@
  * prediction.c: picks the form, and publishes the whole file. */
 #include "io/prediction.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,23 @@
 static bool ends_with(const char *text, const char *end) {
     size_t n = strlen(text), m = strlen(end);
     return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+Status prediction_join(const PredictionForm *form, const Prediction *p, char **out, size_t *bytes) {
+    FILE *joined = open_memstream(out, bytes);
+    const Vocabulary *v = form->vocabulary;
+    for (size_t t = 0; joined && t < p->rows; t++) {
+        size_t length;
+        if (!v) {
+            fprintf(joined, t ? " %d" : "%d", (int)p->class[t]);
+            continue;
+        }
+        if (t > 0 && vocabulary_parts(v, p->class[t - 1], p -> class[t])) putc(' ', joined);
+        const char *text = vocabulary_token(v, p->class[t], &length);
+        fwrite(text, 1, length, joined);
+    }
+    if (joined && fclose(joined) == 0) return OK;
+    return status_fail(ERR_USAGE, "predictions: no memory for the text of %zu steps", p->rows);
 }
 
 Status prediction_create(const char *path, const PredictionForm *form, PredictionFile **out) {

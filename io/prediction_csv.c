@@ -103,6 +103,7 @@ Status prediction_csv_head(PredictionFile *file) {
     }
     if (row_per_step(form)) TRY(add_plain(file, ",step"));
     if (form->classes) TRY(add_plain(file, ",predicted"));
+    if (form->log_probability) TRY(add_plain(file, ",log_probability"));
     if (form->scores || !form->classes) TRY(add_score_names(file));
     return add_plain(file, "\n");
 }
@@ -121,24 +122,10 @@ static Status add_scores(PredictionFile *file, const float *score) {
     return OK;
 }
 
-/* The texts of all steps as one field; numbers with blanks between. */
 static Status add_joined(PredictionFile *file, const Prediction *p) {
-    size_t before = file->used;
-    for (size_t t = 0; t < p->rows; t++) {
-        const Vocabulary *v = file->form.vocabulary;
-        char number[16];
-        size_t bytes;
-        const char *text = number;
-        if (v && t > 0 && vocabulary_parts(v, p->class[t - 1], p -> class[t])) TRY(add_plain(file, " "));
-        if (v) text = vocabulary_token(v, p->class[t], &bytes);
-        else bytes = (size_t)snprintf(number, sizeof number, t ? " %d" : "%d", (int)p->class[t]);
-        TRY(add_bytes(file, text, bytes));
-    }
-    size_t bytes = file->used - before;
-    char *joined = malloc(bytes + 1);
-    if (!joined) return status_fail(ERR_USAGE, "predictions: no memory for %zu bytes of text", bytes);
-    memcpy(joined, file->text + before, bytes);
-    file->used = before;
+    char *joined;
+    size_t bytes;
+    TRY(prediction_join(&file->form, p, &joined, &bytes));
     Status status = add_field(file, joined, bytes);
     free(joined);
     return status;
@@ -165,6 +152,11 @@ static Status put_sequence(PredictionFile *file, const Prediction *p) {
     if (file->form.classes) {
         TRY(add_plain(file, ","));
         TRY(file->form.per_step ? add_joined(file, p) : add_token(file, p->class[0]));
+    }
+    if (file->form.log_probability) {
+        char number[32];
+        snprintf(number, sizeof number, ",%.9g", p->log_probability);
+        TRY(add_plain(file, number));
     }
     if (file->form.scores || !file->form.classes) TRY(add_scores(file, p->score));
     return add_plain(file, "\n");

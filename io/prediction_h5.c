@@ -21,7 +21,8 @@ struct PredictionH5 {
     int32_t *class_block;        /* [block, steps] */
     float *score_block;          /* [block, steps, columns] */
     int64_t *length;             /* [sequences] */
-    char **time;                 /* [sequences] owned */
+    double *log_probability;     /* [sequences] a decoder's, else NULL */
+    char **time, **text;         /* [sequences] owned */
 };
 
 /* The texts of the classes, or the names of the values. */
@@ -67,6 +68,10 @@ Status prediction_h5_create(PredictionFile *file) {
     TRY(cells_allocate(form->sequences, sizeof *h5->length, "predictions", (void **)&h5->length));
     if (form->scores || !form->classes)
         TRY(cells_allocate(h5->block, cells * sizeof *h5->score_block, "predictions", (void **)&h5->score_block));
+    if (form->log_probability)
+        TRY(cells_allocate(form->sequences, sizeof *h5->log_probability, "predictions", (void **)&h5->log_probability));
+    if (form->log_probability && form->vocabulary && !(h5->text = calloc(form->sequences + 1, sizeof *h5->text)))
+        return status_fail(ERR_USAGE, "predictions: no memory for %zu texts", form->sequences);
     if (form->time && !(h5->time = calloc(form->sequences + 1, sizeof *h5->time)))
         return status_fail(ERR_USAGE, "predictions: no memory for %zu times", form->sequences);
     TRY(new_h5_create(file->path, &h5->out));
@@ -101,6 +106,9 @@ Status prediction_h5_put(PredictionFile *file, const Prediction *p) {
             h5->score_block[(at + t) * columns + c] = there ? p->score[t * columns + c] : NAN;
     }
     h5->length[file->index] = (int64_t)p->rows;
+    if (h5->log_probability) h5->log_probability[file->index] = p->log_probability;
+    size_t bytes;
+    if (h5->text) TRY(prediction_join(&file->form, p, &h5->text[file->index], &bytes));
     if (h5->time && !(h5->time[file->index] = strdup(p->time ? p->time : "")))
         return status_fail(ERR_USAGE, "predictions: no memory for a time");
     return h5->filled == h5->block ? flush(file) : OK;
@@ -114,6 +122,11 @@ static Status put_last(PredictionFile *file) {
         if (set < 0 || H5Dwrite(set, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, h5->length) < 0)
             return new_h5_fail(&h5->out, "lengths");
     }
+    if (h5->log_probability) {
+        H5_SCOPED set = new_h5_set(&h5->out, "log_probability", H5T_IEEE_F64LE, 1, &sequences);
+        TRY(new_h5_rows(&h5->out, set, H5T_NATIVE_DOUBLE, h5->log_probability, 0, file->form.sequences, 1));
+    }
+    if (h5->text) TRY(new_h5_texts(&h5->out, "text", h5->text, file->form.sequences));
     if (h5->time) TRY(new_h5_texts(&h5->out, "time", h5->time, file->form.sequences));
     h5_release(&h5->class);
     h5_release(&h5->score);
@@ -140,6 +153,9 @@ void prediction_h5_destroy(PredictionH5 **out) {
     if (h5->open) new_h5_abandon(&h5->out);
     for (size_t i = 0; h5->time && h5->time[i]; i++) free(h5->time[i]);
     free(h5->time);
+    for (size_t i = 0; h5->text && h5->text[i]; i++) free(h5->text[i]);
+    free(h5->text);
+    free(h5->log_probability);
     free(h5->length);
     free(h5->score_block);
     free(h5->class_block);

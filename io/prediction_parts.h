@@ -20,6 +20,9 @@ struct PredictionFile {
     PredictionH5 *h5; /* NULL: CSV */
 };
 
+/* The texts of all steps as one, numbers with blanks between; *out is the caller's. */
+MUST_CHECK Status prediction_join(const PredictionForm *form, const Prediction *prediction, char **out, size_t *bytes);
+
 MUST_CHECK Status prediction_csv_head(PredictionFile *file);
 MUST_CHECK Status prediction_csv_put(PredictionFile *file, const Prediction *prediction);
 MUST_CHECK Status prediction_csv_flush(PredictionFile *file);

@@ -3,7 +3,6 @@
  * cmd_generate.c: lockstep generate: text from a language model, token by token, each step one pass over
  * one row that goes on from the layers' state. */
 #include <ctype.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,48 +12,13 @@
 #include "trainer/arguments.h"
 #include "trainer/commands.h"
 #include "trainer/restore.h"
+#include "trainer/sampling.h"
 
-typedef struct Sampling {
-    double temperature, top_p;
-    size_t top_k, length, seed;
+typedef struct Generation {
+    Sampling sampling;
+    size_t length;
     const char *prompt;
-} Sampling;
-
-typedef struct Candidate {
-    int32_t id;
-    double p; /* unnormalised */
-} Candidate;
-
-static int by_probability(const void *a, const void *b) {
-    const Candidate *x = a, *y = b;
-    if (x->p != y->p) return x->p < y->p ? 1 : -1;
-    return x->id < y->id ? -1 : 1;
-}
-
-/* Token number i of the text from its logits; temperature 0 takes the first largest. */
-static int32_t sample(const Sampling *s, const float *logit, size_t classes, size_t i, Candidate *candidate) {
-    size_t best = 0;
-    for (size_t c = 1; c < classes; c++)
-        if (logit[c] > logit[best]) best = c;
-    if (s->temperature == 0) return (int32_t)best;
-    for (size_t c = 0; c < classes; c++)
-        candidate[c] = (Candidate){(int32_t)c, exp(((double)logit[c] - (double)logit[best]) / s->temperature)};
-    qsort(candidate, classes, sizeof *candidate, by_probability);
-    size_t keep = s->top_k && s->top_k < classes ? s->top_k : classes;
-    double sum = 0;
-    for (size_t c = 0; c < keep; c++) sum += candidate[c].p;
-    double limit = s->top_p * sum, mass = 0;
-    for (size_t c = 0; c < keep; c++) {
-        mass += candidate[c].p;
-        if (mass >= limit) keep = c + 1;
-    }
-    double at = random_uniform(s->seed ^ random_name("generate"), i) * mass;
-    for (size_t c = 0; c + 1 < keep; c++) {
-        at -= candidate[c].p;
-        if (at < 0) return candidate[c].id;
-    }
-    return candidate[keep - 1].id;
-}
+} Generation;
 
 /* `before` is the token in front, -1 where nothing is to be put between. */
 static void emit(const Vocabulary *v, int32_t before, int32_t id) {
@@ -93,20 +57,20 @@ static const float *next_logits(Engine *e, History *h) {
     return feed(e, h->ids + first, h->count - first, h->window == 0);
 }
 
-static void write_tokens(Engine *e, const Vocabulary *v, const Sampling *s, History *h, Candidate *candidate,
+static void write_tokens(Engine *e, const Vocabulary *v, const Generation *s, History *h, Candidate *candidate,
                          size_t classes) {
     int32_t before = isspace((unsigned char)s->prompt[strlen(s->prompt) - 1]) ? -1 : h->ids[h->count - 1];
     model_reset_state(e->model);
     fputs(s->prompt, stdout);
     for (size_t i = 0; i < s->length; i++) {
-        int32_t id = sample(s, next_logits(e, h), classes, i, candidate);
+        int32_t id = sampling_pick(&s->sampling, next_logits(e, h), classes, random_name("generate"), i, candidate);
         emit(v, before, id);
         h->ids[h->count++] = before = id;
     }
     putchar('\n');
 }
 
-static Status write_text(Engine *e, const Vocabulary *v, const Sampling *s, const int32_t *prompt, size_t count,
+static Status write_text(Engine *e, const Vocabulary *v, const Generation *s, const int32_t *prompt, size_t count,
                          size_t window) {
     size_t classes = v->size < model_output(e->model)->features ? v->size : model_output(e->model)->features, most;
     if (__builtin_add_overflow(count, s->length, &most) || !size_multiply(most, sizeof *prompt, &most)) most = SIZE_MAX;
@@ -152,21 +116,19 @@ static size_t window_of(const Config *c) {
     return 0;
 }
 
-static Status check(const Restored *r, const Sampling *s) {
+static Status check(const Restored *r, const Generation *s) {
     if (!r->vocabulary)
         return status_fail(ERR_USAGE, "generate: %s holds no vocabulary: it was not trained on text", r->path);
     if (!s->prompt || !*s->prompt)
         return status_fail(ERR_USAGE, "--prompt TEXT missing (command line); give at least one character");
     if (s->length == 0) return status_fail(ERR_USAGE, "--length N missing (command line); e.g. --length 200");
-    if (s->temperature < 0) return status_fail(ERR_USAGE, "--temperature %g (command line): below 0", s->temperature);
-    if (!(s->top_p > 0 && s->top_p <= 1))
-        return status_fail(ERR_USAGE, "--top-p %g (command line): not in (0, 1]", s->top_p);
+    TRY(sampling_check(&s->sampling));
     if (r->config->data.kind != DATA_TEXT && r->config->data.kind != DATA_TOKENS)
         return status_fail(ERR_USAGE, "generate: %s is not a model of text (data.kind: text)", r->path);
     return refuse_looking_ahead(r->config);
 }
 
-static Status generate(Comm *comm, const Restored *r, const Sampling *s) {
+static Status generate(Comm *comm, const Restored *r, const Generation *s) {
     TRY(comm_agree(comm, check(r, s)));
     int32_t *ids = NULL;
     size_t count = 0;
@@ -195,13 +157,13 @@ static Status generate(Comm *comm, const Restored *r, const Sampling *s) {
 }
 
 Status command_generate(Comm *comm, int argc, char **argv) {
-    Sampling s = {.temperature = 1, .top_p = 1};
+    Generation s = {.sampling = {.temperature = 1, .top_p = 1}};
     const Option table[] = {{"prompt", OPTION_TEXT, &s.prompt},
                             {"length", OPTION_SIZE, &s.length},
-                            {"temperature", OPTION_REAL, &s.temperature},
-                            {"top-k", OPTION_SIZE, &s.top_k},
-                            {"top-p", OPTION_REAL, &s.top_p},
-                            {"seed", OPTION_SIZE, &s.seed},
+                            {"temperature", OPTION_REAL, &s.sampling.temperature},
+                            {"top-k", OPTION_SIZE, &s.sampling.top_k},
+                            {"top-p", OPTION_REAL, &s.sampling.top_p},
+                            {"seed", OPTION_SIZE, &s.sampling.seed},
                             {0}};
     char **rest;
     size_t count;

@@ -23,11 +23,17 @@ const Command commands[] = {
      "  --split SPLIT    default: validation, or all where there is none or data.path is overridden\n"
      "  --json           one JSON object on stdout\n",
      true, command_eval},
-    {"predict", "CHECKPOINT --data FILE [--out FILE.csv|FILE.h5] [--logits]",
+    {"predict", "CHECKPOINT --data FILE [--out FILE.csv|FILE.h5] [--logits] [decoding options]",
      "what the model says to the sequences of a file",
      "  --data FILE      of the kind that the model was trained on; targets need not be there\n"
      "  --out FILE       CSV or HDF5; default: CSV to stdout, a row per sequence: index, class or values\n"
-     "  --logits         also the score of every class; of a class per step then a row per step\n",
+     "  --logits         also the score of every class; of a class per step then a row per step\n"
+     "  A model with a decoder writes symbol by symbol until it says that it is through; FILE is .h5, or text with\n"
+     "  a line per input, or per pair: then exact matches and the loss are reported too.\n"
+     "  --beam K         keep the K most probable beginnings; default 1: always the most probable symbol\n"
+     "  --length-penalty F  of results, the one with the largest log p / n^F wins, n symbols with the end (1)\n"
+     "  --max-length N   cut at N symbols; default: twice the input's steps and 50\n"
+     "  --temperature F, --top-k K, --top-p P, --seed S  draw instead, as generate does\n",
      true, command_predict},
     {"generate", "CHECKPOINT --prompt TEXT --length N [--temperature F] [--top-k K] [--top-p P] [--seed S]",
      "write text",

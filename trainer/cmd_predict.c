@@ -2,6 +2,7 @@
  *
  * cmd_predict.c: lockstep predict. Every rank predicts its shard of each batch; rank 0 collects and
  * writes them in the order of the file. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "io/prediction.h"
 #include "trainer/arguments.h"
 #include "trainer/commands.h"
+#include "trainer/predict_decoded.h"
 #include "trainer/restore.h"
 #include "trainer/session.h"
 
@@ -252,13 +254,34 @@ static Status check(const char *data, const char *out, const char *attention, ch
     return OK;
 }
 
+static Status check_decoding(bool decodes, const DecodeOptions *options, bool logits) {
+    const char *given = decode_option_given(options);
+    if (!decodes && given)
+        return status_fail(ERR_USAGE,
+                           "%s (command line): the model has no decoder that would write step by step; leave "
+                           "it out",
+                           given);
+    if (decodes && logits)
+        return status_fail(ERR_USAGE, "--logits (command line): a decoder writes symbols one after the other; leave it "
+                                      "out, log_probability is there without it");
+    return OK;
+}
+
 Status command_predict(Comm *comm, int argc, char **argv) {
     const char *data = NULL, *out = NULL, *attention = NULL;
     bool logits = false;
+    DecodeOptions decode = DECODE_OPTIONS_NONE;
     const Option table[] = {{"data", OPTION_TEXT, &data},
                             {"out", OPTION_TEXT, &out},
                             {"logits", OPTION_FLAG, &logits},
                             {"attention", OPTION_TEXT, &attention},
+                            {"beam", OPTION_SIZE, &decode.beams},
+                            {"length-penalty", OPTION_REAL, &decode.length_penalty},
+                            {"max-length", OPTION_SIZE, &decode.max_length},
+                            {"temperature", OPTION_REAL, &decode.sampling.temperature},
+                            {"top-k", OPTION_SIZE, &decode.sampling.top_k},
+                            {"top-p", OPTION_REAL, &decode.sampling.top_p},
+                            {"seed", OPTION_SIZE, &decode.sampling.seed},
                             {0}};
     char **rest;
     size_t count;
@@ -268,7 +291,10 @@ Status command_predict(Comm *comm, int argc, char **argv) {
     Restored restored;
     Predictor predictor = {.comm = comm, .restored = &restored};
     Status status = restore_open(comm, rest[0], NULL, 0, &restored);
-    if (status == OK) status = run(&predictor, data, out, logits);
+    bool decodes = status == OK && config_has_decoder(restored.config);
+    if (status == OK) status = check_decoding(decodes, &decode, logits);
+    if (status == OK && decodes) status = predict_decoded(comm, &restored, data, out, &decode);
+    else if (status == OK) status = run(&predictor, data, out, logits);
     release(&predictor);
     restore_close(&restored);
     return status;
