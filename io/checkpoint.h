@@ -6,7 +6,8 @@
  *
  *   /model/<name>  /optimizer/<slot>/<name>   float32, PyTorch's names and shapes
  *   /vocabulary  /target_vocabulary           entry i is id i: texts of variable length, UTF-8, or uint8;
- *                                             attribute tokenizer = "char" | "byte" | "word"
+ *                                             attribute tokenizer = "char" | "byte" | "word" | "bpe";
+ *                                             bpe: the 256 bytes, then "left right" (bpe.h)
  *   /scaling                                  csv: the group of name [n] texts, shift [n] and scale [n] float64;
  *                                             attribute kind = "standard" | "minmax"
  *   /config                                   one text of variable length, UTF-8

@@ -128,18 +128,19 @@ static Status inspect_vocabulary_set(const CheckpointFile *file, hid_t set, cons
                                  (unsigned long long)size);
     if (!h5_get_text(set, "tokenizer", &tokenizer))
         return checkpoint_refuse(file, "/%s has no attribute 'tokenizer'", name);
-    bool byte = strcmp(tokenizer, "byte") == 0, word = strcmp(tokenizer, "word") == 0,
-         texts = word || strcmp(tokenizer, "char") == 0;
+    TokenizerKind kind;
+    const bool known = tokenizer_named(tokenizer, &kind);
     free(tokenizer);
-    if (byte && H5Tequal(type, H5T_STD_U8LE) > 0) {
+    if (known && kind == TOKENIZER_BYTE && H5Tequal(type, H5T_STD_U8LE) > 0) {
         if (vocabulary_from_tokens(TOKENIZER_BYTE, NULL, (size_t)size, out) == OK) return OK;
         return status_context(ERR_CHECKPOINT, "checkpoint refused (%s): /%s", file->path, name);
     }
-    if (!texts || H5Tis_variable_str(type) <= 0) return checkpoint_refuse(file, "/%s is not a list of tokens", name);
+    if (!known || kind == TOKENIZER_BYTE || H5Tis_variable_str(type) <= 0)
+        return checkpoint_refuse(file, "/%s is not a list of tokens", name);
     if (size > file->bytes / REFERENCE)
         return checkpoint_refuse(file, "/%s declares %llu tokens, more than the file holds", name,
                                  (unsigned long long)size);
-    return inspect_tokens(file, set, name, word ? TOKENIZER_WORD : TOKENIZER_CHAR, (size_t)size, out);
+    return inspect_tokens(file, set, name, kind, (size_t)size, out);
 }
 
 static Status inspect_vocabulary(const CheckpointFile *file, const char *name, Vocabulary **out) {

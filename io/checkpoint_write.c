@@ -119,7 +119,7 @@ static Status put_vocabulary(const Image *image, const char *name, const Vocabul
     H5_SCOPED space = H5Screate_simple(1, &size, NULL);
     if (vocabulary->tokenizer != TOKENIZER_BYTE) {
         H5_SCOPED type = h5_text_type();
-        const char *tokenizer = vocabulary->tokenizer == TOKENIZER_WORD ? "word" : "char";
+        const char *tokenizer = tokenizer_name(vocabulary->tokenizer);
         return put_data_set(image, name, type, type, space, vocabulary->token, "tokenizer", tokenizer);
     }
     uint8_t byte[256];

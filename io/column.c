@@ -41,6 +41,13 @@ void column_free(Column *column) {
     *column = (Column){0};
 }
 
+void column_shrink(Column *column) {
+    void *less = realloc(column->cell, column->cells ? column->cells * cell_bytes(column->type) : 1);
+    if (!less) return;
+    column->cell = less;
+    column->room = column->cells;
+}
+
 static Status widen(Column *column, CellType type, const char *what) {
     Column wide;
     TRY(column_create(&wide, type, column->room, what));

@@ -30,6 +30,8 @@ CellType cell_type_for(int64_t most); /* of values in [0, most] */
 /* An empty column with room for `cells`. */
 MUST_CHECK Status column_create(Column *column, CellType type, size_t cells, const char *what);
 void column_free(Column *column);
+/* Gives the room behind the cells back, of a column that was created. */
+void column_shrink(Column *column);
 
 /* Integers behind the others, in wider cells from then on if they need them. All must fit an int32. */
 MUST_CHECK Status column_append(Column *column, const int64_t *value, size_t count, const char *what);

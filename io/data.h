@@ -47,6 +47,7 @@ typedef struct DataConfig {
     const char *const *path; /* files, globs allowed for text */
     size_t paths;
     TokenizerKind tokenizer;
+    size_t vocab_size; /* text with bpe: tokens to learn, the 256 bytes included */
     size_t seq_len;
     double validation;                   /* last fraction, 0 <= f < 1 */
     const char *validation_path;         /* or a file of its own; then the fraction is ignored */

@@ -233,6 +233,8 @@ Status data_open_pairs(const DataConfig *config, Data *data) {
     TRY(data_one_path(config, "pairs"));
     if (other_tokenizer(config, config->vocabulary) || other_tokenizer(config, config->target_vocabulary))
         return status_fail(ERR_USAGE, "data.tokenizer: not the one of the vocabulary that the model was trained on");
+    if (config->tokenizer == TOKENIZER_BPE)
+        return status_fail(ERR_USAGE, "data.tokenizer: bpe is for running text; pairs take char, byte or word");
     Cursor cursor[DATA_STORES] = {
         {.path = config->path[0], .inputs_only = config->inputs_only, .decoder = config->decoder},
         {.path = config->validation_path, .decoder = config->decoder}};

@@ -124,7 +124,7 @@ static Status get_tokens(int file, const char *path, const Label *label, size_t 
     TokenizerKind tokenizer = label->vocabulary[side].tokenizer;
     const Block *block = &label->vocabulary[side].text;
     if (tokens == 0) return OK;
-    if ((unsigned)tokenizer > TOKENIZER_WORD) return torn(path);
+    if ((unsigned)tokenizer >= TOKENIZERS) return torn(path);
     if (tokenizer == TOKENIZER_BYTE) return vocabulary_from_tokens(TOKENIZER_BYTE, NULL, tokens, out);
     char *text = NULL;
     const char **token = NULL;

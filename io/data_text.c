@@ -2,7 +2,7 @@
  *
  * data_text.c: running text as one long column of tokens, cut into windows. The target of a token is
  * the next one, so the targets are the same column one cell on. Files are read one at a time, twice for
- * characters and words (collect, then encode); one file of bytes is its own column. */
+ * characters, words and byte pairs (collect, then encode); one file of bytes is its own column. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,6 +168,74 @@ static Status read_words(const DataConfig *config, Source *source, Data *data) {
     return status;
 }
 
+/* ---- byte pairs ---------------------------------------------------------------------------------------- */
+
+static Status total_bytes(const Source *source, size_t *total) {
+    *total = 0;
+    for (size_t i = 0; i < source->paths.count; i++) {
+        size_t bytes;
+        TRY(load_check(source->paths.path[i], &bytes));
+        *total += bytes;
+    }
+    return OK;
+}
+
+static Status collect_chunks(const Source *source, size_t most, BpeChunks *chunks) {
+    for (size_t i = 0; i < source->paths.count && most > 0; i++) {
+        FileBytes file;
+        TRY(load_file(source->paths.path[i], &file));
+        const size_t bytes = file.bytes < most ? file.bytes : most;
+        const Status status = bpe_collect(chunks, file.data, bytes);
+        load_free(&file);
+        TRY(status);
+        most -= bytes;
+    }
+    return OK;
+}
+
+/* Pairs are learned from what is trained on: the first 1 - validation of the bytes. */
+static Status learn_pairs(const DataConfig *config, const Source *source, size_t total, Vocabulary **out) {
+    const size_t most = total - (config->validation_path ? 0 : data_last(config->validation, total));
+    BpeChunks *chunks;
+    Bpe *bpe = NULL;
+    TRY(bpe_chunks_create(&chunks));
+    Status status = collect_chunks(source, most, chunks);
+    if (status == OK) status = bpe_learn(chunks, config->vocab_size, &bpe);
+    bpe_chunks_destroy(&chunks);
+    return status == OK ? vocabulary_from_bpe(bpe, out) : status;
+}
+
+/* A token has a byte at least. */
+static Status encode_pairs(Source *source, const Vocabulary *vocabulary, size_t total, Column *token) {
+    TRY(column_create(token, cell_type_for((int64_t)vocabulary->size - 1), total, source->name));
+    for (size_t i = 0; i < source->paths.count; i++) {
+        FileBytes file;
+        TRY(load_file(source->paths.path[i], &file));
+        const bool fits = file.bytes <= token->room - token->cells;
+        for (size_t at = 0; at < file.bytes && fits;) {
+            int32_t id[BPE_CHUNK];
+            const size_t count = bpe_encode_chunk(vocabulary->bpe, file.data, file.bytes, &at, id);
+            for (size_t k = 0; k < count; k++) column_put(token, id[k]);
+        }
+        load_free(&file);
+        if (!fits)
+            return status_fail(ERR_DATA, "%s: changed while it was read; does something still write it?", source->name);
+    }
+    source->tokens = token->cells;
+    column_shrink(token);
+    return OK;
+}
+
+static Status read_pairs(const DataConfig *config, Source *source, Data *data) {
+    size_t total[DATA_STORES];
+    for (size_t i = 0; i < data->stores; i++) TRY(total_bytes(&source[i], &total[i]));
+    if (config->vocabulary) TRY(vocabulary_copy(config->vocabulary, &data->vocabulary));
+    else TRY(learn_pairs(config, &source[0], total[0], &data->vocabulary));
+    for (size_t i = 0; i < data->stores; i++)
+        TRY(encode_pairs(&source[i], data->vocabulary, total[i], &data->store[i].input));
+    return OK;
+}
+
 /* ---- all of it ---------------------------------------------------------------------------------------- */
 
 static Status open_sources(const DataConfig *config, Source *source, Data *data) {
@@ -181,6 +249,8 @@ static Status open_sources(const DataConfig *config, Source *source, Data *data)
         TRY(read_characters(config, source, data));
     } else if (config->tokenizer == TOKENIZER_WORD) {
         TRY(read_words(config, source, data));
+    } else if (config->tokenizer == TOKENIZER_BPE) {
+        TRY(read_pairs(config, source, data));
     } else {
         TRY(vocabulary_from_codes(TOKENIZER_BYTE, NULL, &data->vocabulary));
         for (size_t i = 0; i < data->stores; i++) TRY(read_bytes(&source[i], &data->store[i].input));

@@ -8,9 +8,6 @@
 
 #include "io/column.h"
 
-static const char *const tokenizer_name[] = {
-    [TOKENIZER_BYTE] = "byte", [TOKENIZER_CHAR] = "char", [TOKENIZER_WORD] = "word"};
-
 /* Strings of fixed length, one behind the other in `text`, `bytes` each. */
 static Status from_fixed(const char *path, const char *name, hid_t set, hid_t type, TokenizerKind tokenizer,
                          size_t count, Vocabulary **out) {
@@ -59,16 +56,10 @@ static Status read_tokenizer(hid_t set, const char *path, const char *name, Toke
     char *tokenizer = NULL;
     *out = TOKENIZER_CHAR;
     if (H5Aexists(set, "tokenizer") <= 0) return OK;
-    bool known = false;
-    if (h5_get_text(set, "tokenizer", &tokenizer)) {
-        for (int i = TOKENIZER_BYTE; i <= TOKENIZER_WORD && !known; i++) {
-            known = strcmp(tokenizer, tokenizer_name[i]) == 0;
-            *out = (TokenizerKind)i;
-        }
-    }
+    const bool known = h5_get_text(set, "tokenizer", &tokenizer) && tokenizer_named(tokenizer, out);
     free(tokenizer);
-    return known ? OK
-                 : status_fail(ERR_DATA, "%s: data set %s: attribute tokenizer is not char, word or byte", path, name);
+    if (known) return OK;
+    return status_fail(ERR_DATA, "%s: data set %s: attribute tokenizer is not char, word, bpe or byte", path, name);
 }
 
 Status h5_vocabulary_read(hid_t file, const char *path, const char *name, Vocabulary **out) {
@@ -108,5 +99,5 @@ Status h5_vocabulary_write(const NewH5 *file, const char *name, const Vocabulary
         H5_SCOPED set = new_h5_set(file, name, H5T_STD_U8LE, 1, &count);
         TRY(new_h5_rows(file, set, H5T_NATIVE_UINT8, byte, 0, sizeof byte, 1));
     }
-    return put_tokenizer(file, name, tokenizer_name[vocabulary->tokenizer]) ? OK : new_h5_fail(file, name);
+    return put_tokenizer(file, name, tokenizer_name(vocabulary->tokenizer)) ? OK : new_h5_fail(file, name);
 }

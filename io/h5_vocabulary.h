@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * h5_vocabulary.h: /vocabulary or /target_vocabulary (`name`) of a file of data: a list of texts, one for each id, of fixed or variable
- * length; or 256 bytes. Attribute tokenizer = "char" (default) | "word" | "byte". Private to io/; with the lock of
+ * length; or 256 bytes. Attribute tokenizer = "char" (default) | "word" | "bpe" | "byte". Private to io/; with the lock of
  * h5.h held. */
 #ifndef LOCKSTEP_IO_H5_VOCABULARY_H
 #define LOCKSTEP_IO_H5_VOCABULARY_H

@@ -85,7 +85,7 @@ static Status add_score_names(PredictionFile *file) {
         }
         size_t bytes = 0;
         const char *token =
-            form->classes && has_text(form, (int32_t)c) ? vocabulary_token(form->vocabulary, (int32_t)c, &bytes) : "";
+            form->classes && has_text(form, (int32_t)c) ? vocabulary_label(form->vocabulary, (int32_t)c, &bytes) : "";
         int n = snprintf(name, sizeof name, form->classes ? "logit:%.*s" : "value_%.*s", (int)(bytes < 48 ? bytes : 48),
                          token);
         if (!bytes) n += snprintf(name + n, sizeof name - (size_t)n, "%zu", c);

@@ -15,6 +15,21 @@
 
 enum { BYTE_TOKENS = 256 };
 
+static const char *const tokenizer_names[TOKENIZERS] = {
+    [TOKENIZER_BYTE] = "byte", [TOKENIZER_CHAR] = "char", [TOKENIZER_WORD] = "word", [TOKENIZER_BPE] = "bpe"};
+
+const char *tokenizer_name(TokenizerKind tokenizer) {
+    return tokenizer_names[tokenizer];
+}
+
+bool tokenizer_named(const char *name, TokenizerKind *out) {
+    for (int i = 0; i < TOKENIZERS; i++) {
+        *out = (TokenizerKind)i;
+        if (strcmp(name, tokenizer_names[i]) == 0) return true;
+    }
+    return false;
+}
+
 /* `text` bytes of room behind the tokens, their start in *room. */
 static Status create(TokenizerKind tokenizer, size_t size, size_t text, Vocabulary **out, char **room) {
     size_t pointers, bytes;
@@ -74,6 +89,7 @@ Status vocabulary_from_texts(TokenizerKind tokenizer, const char *const *text, c
     *out = NULL;
     if (tokenizer == TOKENIZER_BYTE) return create_bytes(out);
     if (tokenizer == TOKENIZER_WORD) return from_words(text, bytes, where, texts, out);
+    if (tokenizer == TOKENIZER_BPE) return status_fail(ERR_INTERNAL, "vocabulary: byte pairs are learned, see bpe.h");
     CodeSet *set = calloc(1, sizeof *set);
     if (!set) return status_fail(ERR_USAGE, "vocabulary: no memory");
     Status status = OK;
@@ -131,12 +147,38 @@ static Status check_words(const char *const *token, size_t size) {
     return status;
 }
 
+static Status list_bpe(Bpe *bpe, Vocabulary **out) {
+    char text[BPE_TEXT_ROOM], *room;
+    size_t bytes = 0;
+    for (size_t id = 0; id < bpe_tokens(bpe); id++) bytes += bpe_text(bpe, id, text) + 1;
+    TRY(create(TOKENIZER_BPE, bpe_tokens(bpe), bytes, out, &room));
+    for (size_t id = 0; id < bpe_tokens(bpe); id++) {
+        const size_t length = bpe_text(bpe, id, text) + 1;
+        (*out)->token[id] = memcpy(room, text, length);
+        room += length;
+    }
+    (*out)->bpe = bpe;
+    return OK;
+}
+
+Status vocabulary_from_bpe(Bpe *bpe, Vocabulary **out) {
+    *out = NULL;
+    const Status status = list_bpe(bpe, out);
+    if (status != OK) bpe_destroy(&bpe);
+    return status;
+}
+
 Status vocabulary_from_tokens(TokenizerKind tokenizer, const char *const *token, size_t size, Vocabulary **out) {
     *out = NULL;
     if (tokenizer == TOKENIZER_BYTE) {
         if (size != BYTE_TOKENS)
             return status_fail(ERR_DATA, "vocabulary: %zu tokens; bytes have %d", size, BYTE_TOKENS);
         return create_bytes(out);
+    }
+    if (tokenizer == TOKENIZER_BPE) {
+        Bpe *bpe;
+        TRY(bpe_from_texts(token, size, &bpe));
+        return vocabulary_from_bpe(bpe, out);
     }
     if (size > INT32_MAX) return status_fail(ERR_DATA, "vocabulary: %zu tokens; at most %d fit", size, INT32_MAX);
     size_t text = 0;
@@ -158,6 +200,7 @@ Status vocabulary_copy(const Vocabulary *vocabulary, Vocabulary **out) {
 
 void vocabulary_destroy(Vocabulary **vocabulary) {
     if (!*vocabulary) return;
+    bpe_destroy(&(*vocabulary)->bpe);
     free((*vocabulary)->token);
     free(*vocabulary);
     *vocabulary = NULL;
@@ -237,6 +280,8 @@ Status vocabulary_encode(const Vocabulary *vocabulary, const char *text, size_t 
     if (vocabulary->tokenizer == TOKENIZER_BYTE) {
         for (size_t i = 0; i < bytes; i++) id[i] = (unsigned char)text[i];
         *count = bytes;
+    } else if (vocabulary->tokenizer == TOKENIZER_BPE) {
+        bpe_encode(vocabulary->bpe, text, bytes, id, count);
     } else if (vocabulary->tokenizer == TOKENIZER_WORD) {
         status = encode_words(vocabulary, text, bytes, where, id, count);
     } else {
@@ -262,10 +307,18 @@ const char *vocabulary_token(const Vocabulary *vocabulary, int32_t id, size_t *b
         *bytes = 1;
         return &byte[id];
     }
+    if (vocabulary->tokenizer == TOKENIZER_BPE) return bpe_token(vocabulary->bpe, (size_t)id, bytes);
     const char *token = vocabulary->token[id];
     size_t length = strlen(token);
     *bytes = length ? length : 1; /* a character without text is U+0000 */
     return token;
+}
+
+const char *vocabulary_label(const Vocabulary *vocabulary, int32_t id, size_t *bytes) {
+    const bool entry = vocabulary->tokenizer == TOKENIZER_BPE && id >= 0 && (size_t)id < vocabulary->size;
+    if (!entry) return vocabulary_token(vocabulary, id, bytes);
+    *bytes = strlen(vocabulary->token[id]);
+    return vocabulary->token[id];
 }
 
 bool vocabulary_parts(const Vocabulary *vocabulary, int32_t left, int32_t right) {

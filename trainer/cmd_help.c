@@ -44,7 +44,8 @@ const Command commands[] = {
     {"prepare", "INPUT... -o OUT.h5 [options] | --synthetic NAME -o OUT.h5 [--sequences N] [--seed S]",
      "data as HDF5: text, pairs, series, made tasks",
      "  --kind KIND      text, pairs or csv; default: by the ending, .tsv or .csv, else text\n"
-     "  --tokenizer T    text and pairs: byte, char (default) or word\n"
+     "  --tokenizer T    text and pairs: byte, char (default) or word; text: also bpe, with\n"
+     "                   --vocab-size N (1024) tokens\n"
      "  --features A,B   csv: columns to read; --targets C: to predict; --lookback N: rows of a sequence;\n"
      "                   --horizon N (1), --stride N (1), --scaling standard|minmax|none (none), by all rows;\n"
      "                   --classes: the target is a class, not a number\n"

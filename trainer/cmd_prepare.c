@@ -16,7 +16,7 @@
 
 typedef struct Preparation {
     const char *out, *task, *kind, *tokenizer, *features, *targets, *scaling;
-    size_t sequences, seed, lookback, horizon, stride;
+    size_t sequences, seed, lookback, horizon, stride, vocab_size;
     bool classes, decoder;
     char *lists; /* copy of features and targets, cut at the commas */
     const char *feature[256], *target[256];
@@ -97,7 +97,7 @@ static const char *guess_kind(const char *path) {
 
 static Status set_files(Preparation *p, char **input, size_t inputs, DataConfig *config) {
     static const char *const kinds[] = {"pairs", "csv", "text", NULL}, *const tokenizers[] = {"byte", "char", "word",
-                                                                                              NULL};
+                                                                                              "bpe", NULL};
     int kind, tokenizer;
     if (inputs == 0)
         return status_fail(ERR_USAGE, "INPUT missing (command line); name a file, or a task with --synthetic");
@@ -108,6 +108,7 @@ static Status set_files(Preparation *p, char **input, size_t inputs, DataConfig 
     config->kind = kind == 0 ? DATA_PAIRS : kind == 1 ? DATA_CSV : DATA_TEXT;
     config->seq_len = 1; /* any length will do: text is written uncut */
     config->tokenizer = (TokenizerKind)tokenizer;
+    config->vocab_size = p->vocab_size;
     config->decoder = p->decoder;
     if (p->decoder && config->kind != DATA_PAIRS)
         return status_fail(ERR_USAGE, "--decoder (command line): only pairs have targets of lengths of their own");
@@ -142,13 +143,20 @@ static Status prepare(const DataConfig *config, const char *out) {
 
 Status command_prepare(Comm *comm, int argc, char **argv) {
     (void)comm;
-    Preparation p = {.sequences = 1000, .seed = 1, .horizon = 1, .stride = 1, .tokenizer = "char", .scaling = "none"};
+    Preparation p = {.sequences = 1000,
+                     .seed = 1,
+                     .horizon = 1,
+                     .stride = 1,
+                     .vocab_size = 1024,
+                     .tokenizer = "char",
+                     .scaling = "none"};
     const Option table[] = {{"o", OPTION_TEXT, &p.out},
                             {"synthetic", OPTION_TEXT, &p.task},
                             {"sequences", OPTION_SIZE, &p.sequences},
                             {"seed", OPTION_SIZE, &p.seed},
                             {"kind", OPTION_TEXT, &p.kind},
                             {"tokenizer", OPTION_TEXT, &p.tokenizer},
+                            {"vocab-size", OPTION_SIZE, &p.vocab_size},
                             {"features", OPTION_TEXT, &p.features},
                             {"targets", OPTION_TEXT, &p.targets},
                             {"lookback", OPTION_SIZE, &p.lookback},

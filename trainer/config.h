@@ -25,6 +25,7 @@ typedef struct DataSection {
     int kind; /* DataKind */
     StringList path;
     int tokenizer; /* TokenizerKind */
+    size_t vocab_size;
     size_t seq_len;
     double validation;
     const char *validation_path; /* set when data.validation is a path */

@@ -187,6 +187,11 @@ static void synthetic_check(const Check *check) {
 
 static void data_check(const Check *check) {
     const Config *c = check->config;
+    const bool bpe = c->data.tokenizer == TOKENIZER_BPE;
+    no_effect(check, !bpe && c->data.vocab_size != 1024, "data.vocab_size", "data.tokenizer",
+              tokenizer_name((TokenizerKind)c->data.tokenizer), "bpe");
+    if (bpe && c->data.kind == DATA_PAIRS)
+        breach(check, "data.tokenizer", "data.kind", "bpe is for running text; pairs take char, byte or word");
     no_effect(check, c->data.kind == DATA_TOKENS && c->data.tokenizer != TOKENIZER_CHAR, "data.tokenizer", "data.kind",
               "tokens", "text");
     bool even = c->data.kind == DATA_TEXT || c->data.kind == DATA_TOKENS || c->data.kind == DATA_CSV;

@@ -31,8 +31,9 @@ static const Key data_keys[] = {
      "synthetic: a task made in memory; tokens: ids of running text, HDF5, .npy or uint16"},
     {"path", KEY_STRINGS, AT(DataSection, path), NULL, 0, 0, NULL, true,
      "file or list of files; text takes patterns too, \"texts/*.txt\""},
-    {"tokenizer", KEY_CHOICE, AT(DataSection, tokenizer), "char", 0, 0, "byte|char|word", false,
-     "what a token of text is: a byte, a Unicode character that occurs in it, or a word or sign"},
+    {"tokenizer", KEY_CHOICE, AT(DataSection, tokenizer), "char", 0, 0, "byte|char|word|bpe", false,
+     "what a token of text is: a byte, a Unicode character that occurs in it, a word or sign, or bytes that often "
+     "stand together (byte pairs, learned from the training text)"},
     {"seq_len", KEY_SIZE, AT(DataSection, seq_len), "128", 1, NO_LIMIT, NULL, false,
      "time steps (tokens) of one training sequence of text"},
     {"validation", KEY_REAL, AT(DataSection, validation), "0.1", 0, BELOW_ONE, NULL, false,
@@ -42,6 +43,8 @@ static const Key data_keys[] = {
     {"bucket", KEY_BOOL, AT(DataSection, bucket), "false", 0, 0, NULL, false,
      "training batches of sequences of similar length: pools of 64 batches are sorted by length, then batches "
      "shuffled"},
+    {"vocab_size", KEY_SIZE, AT(DataSection, vocab_size), "1024", BPE_BYTES, BPE_MOST_TOKENS, NULL, false,
+     "tokenizer bpe: tokens, the 256 bytes included; fewer where no pair occurs twice any more"},
     {"features", KEY_STRINGS, AT(DataSection, features), "null", 0, 0, NULL, true,
      "csv: columns that the model reads, by their names in the first line"},
     {"targets", KEY_STRINGS, AT(DataSection, targets), "null", 0, 0, NULL, true,
@@ -219,7 +222,6 @@ bool key_is_path(const Key *key) {
 static const struct {
     const char *where, *names;
 } planned[] = {
-    {"data.tokenizer", "bpe"},
     {"layer", "one_hot|embedding|positional_encoding|rnn|lstm|gru|linear|activation|dropout|layer_norm|select|self_"
               "attention|multi_head_attention|"
               "basic_attention|channel_attention|transformer_encoder|residual|encoder|decoder"},

@@ -30,6 +30,7 @@ DataConfig session_data_config(const Config *config, const DataKnown *known) {
                         .path = d->path.item,
                         .paths = d->path.count,
                         .tokenizer = (TokenizerKind)d->tokenizer,
+                        .vocab_size = d->vocab_size,
                         .seq_len = d->seq_len,
                         .validation = d->validation_path ? 0 : d->validation,
                         .validation_path = d->validation_path,

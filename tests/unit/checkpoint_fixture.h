@@ -108,8 +108,8 @@ static UNUSED const NamedArray small_array[SMALL_ARRAYS] = {
 };
 
 static char *small_token[] = {"\n", " ", "a", "\xc3\xa9", "\xe4\xb8\xad", "\xf0\x9f\x98\x80"};
-static UNUSED const Vocabulary small_vocabulary = {TOKENIZER_CHAR, 6, small_token};
-static UNUSED const Vocabulary byte_vocabulary = {TOKENIZER_BYTE, 256, NULL};
+static UNUSED const Vocabulary small_vocabulary = {TOKENIZER_CHAR, 6, small_token, NULL};
+static UNUSED const Vocabulary byte_vocabulary = {TOKENIZER_BYTE, 256, NULL, NULL};
 
 static UNUSED CheckpointMeta small_meta(uint64_t step) {
     for (size_t a = 0; a < SMALL_ARRAYS; a++)

@@ -18,7 +18,7 @@ static Status save(const char *path, const Scaling *scaling, const Vocabulary *c
 static void comes_back(void **state) {
     (void)state;
     const char *path = in_directory("whole.h5");
-    const Vocabulary words = {TOKENIZER_WORD, 4, word};
+    const Vocabulary words = {TOKENIZER_WORD, 4, word, NULL};
     const Scaling scaling = {SCALING_MINMAX, 3, column, shift, scale};
     CheckpointFile *file;
     assert_int_equal(save(path, &scaling, &words), OK);
@@ -63,7 +63,7 @@ static void refused(void **state) {
         assert_int_equal(save(path, &table[i].scaling, NULL), OK);
         expect_refused(path, table[i].message);
     }
-    const Vocabulary words = {TOKENIZER_WORD, 3, same};
+    const Vocabulary words = {TOKENIZER_WORD, 3, same, NULL};
     assert_int_equal(save(path, NULL, &words), OK);
     expect_refused(path, "token 2, 'no', occurs twice");
 }

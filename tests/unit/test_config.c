@@ -77,7 +77,8 @@ static void test_defaults(void **state) {
         "run:\n  dir: runs/c\n  seed: 1\n  init_from: null\n  init: torch\n"
         "data:\n  kind: text\n  path: a.txt\n  tokenizer: char\n  seq_len: 128\n  validation: 0.1\n  shuffle: true\n  "
         "bucket: false\n"
-        "  features: null\n  targets: null\n  lookback: null\n  horizon: 1\n  stride: 1\n  time: null\n  scaling: "
+        "  vocab_size: 1024\n  features: null\n  targets: null\n  lookback: null\n  horizon: 1\n  stride: 1\n  time: "
+        "null\n  scaling: "
         "standard\n  task: null\n  sequences: 1000\n  seed: 1\n"
         "model:\n  - linear:\n      name: linear\n      input: null\n      frozen: false\n";
     static const char after[] =

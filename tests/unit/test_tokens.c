@@ -117,7 +117,7 @@ static void prepared_text(void **state) {
         same_data(text, again);
         data_close(&again);
         if (tokenizer == TOKENIZER_WORD) {
-            const Vocabulary less = {TOKENIZER_WORD, w->size - 1, w->token};
+            const Vocabulary less = {TOKENIZER_WORD, w->size - 1, w->token, NULL};
             config.vocabulary = &less;
             open_fails(config, ERR_DATA, LIST("out.h5: data set vocabulary: is not that of the model"));
         }
