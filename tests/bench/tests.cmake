@@ -11,3 +11,9 @@ foreach(source ${BENCH})
     target_compile_definitions(${name} PRIVATE HAVE_CBLAS)
   endif()
 endforeach()
+
+# Not of speed but of memory: it really runs the layer, and fails beyond 1 GiB.
+add_executable(attention_long bench/attention_long.c)
+target_link_libraries(attention_long PRIVATE ls_layers)
+add_test(NAME attention_long COMMAND attention_long)
+set_tests_properties(attention_long PROPERTIES LABELS slow PROCESSORS 2 TIMEOUT 600 ENVIRONMENT "${TEST_ENVIRONMENT}")

@@ -3,7 +3,11 @@
 file(GLOB PROPERTY CONFIGURE_DEPENDS property/*.c)
 add_executable(test_property ${PROPERTY})
 target_link_libraries(test_property PRIVATE ls_trainer)
-add_test(NAME property COMMAND test_property --draws 60)
+set(PROPERTY_DRAWS 60)
+if(LOCKSTEP_SANITIZE)
+  set(PROPERTY_DRAWS 12)
+endif()
+add_test(NAME property COMMAND test_property --draws ${PROPERTY_DRAWS})
 set_tests_properties(property PROPERTIES LABELS short TIMEOUT 300 ENVIRONMENT "${TEST_ENVIRONMENT}")
 
 # Skipped unless LOCKSTEP_PYTHON (python3) finds torch and numpy.

@@ -2,7 +2,7 @@
  *
  * test_bpe.c: byte pairs: where chunks end, pairs and ids against a reference that counts everything anew for every
  * join, any bytes there and back, texts of a vocabulary, and running text as data. */
-#include "data_files.h"
+#include "damage.h"
 
 #include "io/bpe.h"
 #include "io/vocabulary.h"
@@ -91,18 +91,12 @@ static Bpe *learn(const char *text, size_t bytes, size_t tokens) {
     return bpe;
 }
 
-static uint32_t dice(uint32_t *state) {
-    *state = *state * 1664525u + 1013904223u;
-    return *state >> 8;
-}
-
 /* Few letters, so that counts are equal and pairs overlap; or any bytes at all. */
-static size_t random_text(uint32_t *chance, char text[MOST]) {
+static size_t random_text(char text[MOST]) {
     static const char letters[] = "aaabbc  'n1\n";
-    const size_t bytes = dice(chance) % MOST, kinds = 1 + dice(chance) % (sizeof letters - 1);
-    const bool any = dice(chance) % 4 == 0;
-    for (size_t i = 0; i < bytes; i++)
-        text[i] = any ? (char)(unsigned char)dice(chance) : letters[dice(chance) % kinds];
+    const size_t bytes = below(MOST), kinds = 1 + below(sizeof letters - 1);
+    const bool any = below(4) == 0;
+    for (size_t i = 0; i < bytes; i++) text[i] = any ? (char)(unsigned char)below(256) : letters[below(kinds)];
     return bytes;
 }
 
@@ -135,10 +129,9 @@ static void against_the_reference(void **state) {
     (void)state;
     static char text[MOST];
     static Plain plain;
-    uint32_t chance = 3;
     size_t joins = 0;
     for (size_t round = 0; round < 150; round++) {
-        const size_t bytes = random_text(&chance, text), wanted = 256 + dice(&chance) % 60;
+        const size_t bytes = random_text(text), wanted = 256 + below(60);
         BpePair pair[LEARNED];
         plain_start(&plain, text, bytes);
         const size_t tokens = plain_learn(&plain, wanted, pair);
@@ -173,9 +166,8 @@ static void against_the_reference(void **state) {
 static void there_and_back(void **state) {
     (void)state;
     static char text[MOST], other[MOST], back[MOST];
-    uint32_t chance = 11;
     for (size_t round = 0; round < 100; round++) {
-        const size_t bytes = random_text(&chance, text), more = random_text(&chance, other);
+        const size_t bytes = random_text(text), more = random_text(other);
         Vocabulary *v, *copy;
         int32_t *id;
         size_t count, used = 0;

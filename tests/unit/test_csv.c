@@ -2,7 +2,7 @@
  *
  * test_csv.c: series in CSV files: windows, targets, scaling, classes, borders, and where what is wrong is
  * said to be. Ends with files that chance has damaged: reading them fails or gives data that hold together. */
-#include "data_files.h"
+#include "damage.h"
 
 #include <math.h>
 
@@ -320,44 +320,38 @@ static void digest(void **state) {
     data_close(&one);
 }
 
-static uint32_t dice(uint32_t *state) {
-    *state = *state * 1664525u + 1013904223u;
-    return *state >> 8;
+static size_t damaged_series(void *context, size_t round, char *file) {
+    (void)context;
+    (void)round;
+    static const char bytes[] = "\",;\n\r\t 0123456789.eE+-x\0\xff";
+    size_t used = (size_t)snprintf(file, DAMAGE_ROOM, "day,a,b,c\n");
+    for (int i = 0; i < 12; i++)
+        used +=
+            (size_t)snprintf(file + used, DAMAGE_ROOM - used, "d%d,%d,%d.5,%s\n", i, i, i, i % 2 ? "x" : "\"y\"\"z\"");
+    for (size_t n = below(4); n > 0; n--) file[below(used)] = bytes[below(sizeof bytes)];
+    return used - below(3) * below(used) / 2;
+}
+
+static DataConfig series_of_round(void *context, size_t round) {
+    (void)context;
+    DataConfig config = series(day);
+    config.validation = round % 3 ? 0 : 0.45;
+    config.series.scaling = (ScalingKind)(round % 3);
+    config.series.classes = round % 2;
+    config.series.time = round % 5 ? NULL : "day";
+    config.inputs_only = round % 5 == 0;
+    config.num_classes = config.inputs_only ? 2 : 0;
+    if (config.series.classes) {
+        config.series.target = c;
+        config.series.horizon = 1;
+    }
+    return config;
 }
 
 static void damaged(void **state) {
     (void)state;
-    uint32_t chance = 7;
-    static const char bytes[] = "\",;\n\r\t 0123456789.eE+-x\0\xff";
-    char text[400];
-    size_t opened = 0;
-    for (size_t round = 0; round < 4000; round++) {
-        size_t used = (size_t)snprintf(text, sizeof text, "day,a,b,c\n");
-        for (int i = 0; i < 12; i++)
-            used += (size_t)snprintf(text + used, sizeof text - used, "d%d,%d,%d.5,%s\n", i, i, i,
-                                     i % 2 ? "x" : "\"y\"\"z\"");
-        for (size_t n = dice(&chance) % 4; n > 0; n--) text[dice(&chance) % used] = bytes[dice(&chance) % sizeof bytes];
-        write_bytes("series.csv", text, used - dice(&chance) % 3 * (dice(&chance) % used) / 2);
-        DataConfig config = series(day);
-        config.validation = round % 3 ? 0 : 0.45;
-        config.series.scaling = (ScalingKind)(round % 3);
-        config.series.classes = round % 2;
-        config.series.time = round % 5 ? NULL : "day";
-        config.inputs_only = round % 5 == 0;
-        config.num_classes = config.inputs_only ? 2 : 0;
-        if (config.series.classes) {
-            config.series.target = c;
-            config.series.horizon = 1;
-        }
-        Data *data = NULL;
-        Status status = data_open(&config, &data);
-        assert_true(status == OK || status == ERR_DATA || status == ERR_USAGE);
-        if (status != OK) continue;
-        opened++;
-        check_all(data);
-        data_close(&data);
-    }
-    assert_in_range(opened, 400, 3999);
+    const Damage damage = {"series.csv", 4000, damaged_series, series_of_round, NULL};
+    assert_in_range(damage_run(&damage), 400, 3999);
 }
 
 int main(void) {

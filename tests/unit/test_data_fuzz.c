@@ -4,18 +4,9 @@
  * then read within its own bounds, or fail with a message that names the file. The mutations are the same
  * in every run. */
 
-#include "data_files.h"
+#include "damage.h"
 
-enum { MUTATIONS = 600, ROOM = 1 << 16 };
-
-static uint64_t random_state = 0x9E3779B97F4A7C15u;
-
-static size_t below(size_t n) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (size_t)(random_state >> 11) % n;
-}
+enum { MUTATIONS = 600 };
 
 static size_t mutate(char *data, size_t bytes) {
     for (size_t i = 1 + below(4); i > 0; i--) {
@@ -39,7 +30,7 @@ static size_t mutate(char *data, size_t bytes) {
             bytes -= length;
             break;
         default:
-            if (bytes + length > ROOM) break;
+            if (bytes + length > DAMAGE_ROOM) break;
             memmove(data + at + length, data + at, bytes - at);
             for (size_t k = 0; k < length; k++) data[at + k] = (char)below(256);
             bytes += length;
@@ -60,37 +51,39 @@ static size_t mutate_in_place(char *data, size_t bytes) {
 static size_t read_back(const char *path, char *out) {
     FILE *file = fopen(path, "rb");
     assert_non_null(file);
-    size_t bytes = fread(out, 1, ROOM, file);
+    size_t bytes = fread(out, 1, DAMAGE_ROOM, file);
     fclose(file);
-    assert_in_range(bytes, 1, ROOM - 1);
+    assert_in_range(bytes, 1, DAMAGE_ROOM - 1);
     return bytes;
 }
 
-static bool opens(const DataConfig *config) {
-    Data *data;
-    Status status = data_open(config, &data);
-    if (status == OK) {
-        check_all(data);
-    } else {
-        assert_true(status == ERR_DATA || status == ERR_USAGE);
-        assert_true(strlen(status_message()) > 10);
-    }
-    data_close(&data);
-    return status == OK;
+typedef struct Mutations {
+    const DataConfig *config;
+    char *good; /* [DAMAGE_ROOM] */
+    size_t bytes;
+    size_t (*change)(char *, size_t);
+} Mutations;
+
+static size_t mutation(void *context, size_t round, char *file) {
+    const Mutations *m = context;
+    (void)round;
+    memcpy(file, m->good, m->bytes);
+    return m->change(file, m->bytes);
+}
+
+static DataConfig same_config(void *context, size_t round) {
+    (void)round;
+    return *((const Mutations *)context)->config;
 }
 
 /* How many of the mutations of file "good" still open. */
 static size_t run(const DataConfig *config, size_t (*change)(char *, size_t), size_t mutations) {
-    char *good = malloc(ROOM), *bad = malloc(ROOM);
-    size_t bytes = read_back("good", good), opened = 0;
-    for (size_t i = 0; i < mutations; i++) {
-        memcpy(bad, good, bytes);
-        write_bytes("bad", bad, change(bad, bytes));
-        opened += opens(config);
-    }
-    free(bad);
-    free(good);
-    print_message("%zu mutations, %zu open\n", mutations, opened);
+    Mutations m = {.config = config, .good = malloc(DAMAGE_ROOM), .change = change};
+    assert_non_null(m.good);
+    m.bytes = read_back("good", m.good);
+    const Damage damage = {"bad", mutations, mutation, same_config, &m};
+    const size_t opened = damage_run(&damage);
+    free(m.good);
     return opened;
 }
 
