@@ -118,6 +118,24 @@ class ChannelAttention(nn.Linear):
         return torch.bmm(weights.transpose(1, 2), x.masked_fill(beyond, 0)).flatten(1)
 
 
+class TransformerDecoder(nn.TransformerDecoder):
+    def __init__(self, width, nhead, num_layers=1, dim_feedforward=2048, dropout=0.1, activation="relu", norm_first=False,
+                 causal=True, norm=False, bias=True, layer_norm_eps=1e-5):
+        layer = nn.TransformerDecoderLayer(width, nhead, dim_feedforward, dropout, activation, layer_norm_eps,
+                                           batch_first=True, norm_first=norm_first, bias=bias)
+        super().__init__(layer, num_layers, nn.LayerNorm(width, layer_norm_eps, bias=bias) if norm else None)
+        self.mask_future = causal
+        for own in self.layers:
+            no_key_gradient(own.self_attn, width)
+            no_key_gradient(own.multihead_attn, width)
+
+    def forward(self, x, memory, lengths, memory_lengths):
+        steps = x.shape[1]
+        return super().forward(x, memory, tgt_mask=causal(steps, self.mask_future),
+                               tgt_key_padding_mask=padding(lengths, steps),
+                               memory_key_padding_mask=padding(memory_lengths, memory.shape[1]))
+
+
 class TransformerEncoder(nn.TransformerEncoder):
     def __init__(self, width, nhead, num_layers=1, dim_feedforward=2048, dropout=0.1, activation="relu", norm_first=False,
                  causal=False, norm=False, bias=True, layer_norm_eps=1e-5):

@@ -190,6 +190,32 @@ static void draw_positional_encoding(Draw *d) {
         below(d, 2) ? "sinusoidal" : "learned", steps, probability(d));
 }
 
+/* Values with a row per step, and one or none with a row per sequence, which stands in every step. */
+static void draw_concat(Draw *d) {
+    const size_t steps = 1 + below(d, 3);
+    reals(d);
+    linear_above(d, "a", size_to(d, 20), "data");
+    linear_above(d, "b", size_to(d, 20), "data");
+    add(d, "{\"select\": {\"name\": \"s\", \"kind\": \"mean\", \"input\": \"a\"}}, ");
+    add(d, "{\"select\": {\"name\": \"t\", \"kind\": \"last\", \"input\": \"b\"}}, ");
+    add(d, "{\"concat\": {\"name\": \"it\", \"input\": ");
+    if (below(d, 4) == 0) add(d, "[\"s\", \"t\"]}}");
+    else
+        add(d, steps == 1   ? "[\"s\", \"data\"]}}"
+               : steps == 2 ? "[\"a\", \"s\", \"b\"]}}"
+                            : "[\"a\", \"data\", \"a\"]}}");
+}
+
+/* A branch that ends with as many features as it begins with. */
+static void draw_residual(Draw *d) {
+    reals(d);
+    add(d, "{\"residual\": {\"name\": \"it\", \"layers\": [");
+    if (below(d, 2)) add(d, "{\"layer_norm\": {\"name\": \"norm\"}}, ");
+    if (below(d, 2)) add(d, "{\"gru\": {\"name\": \"rnn\", \"hidden_size\": %zu}}, ", size_to(d, 20));
+    else add(d, "{\"activation\": {\"name\": \"act\", \"kind\": \"gelu\"}}, ");
+    add(d, "{\"linear\": {\"name\": \"fc\", \"out_features\": %zu}}]}}", d->features);
+}
+
 static void draw_select(Draw *d) {
     static const char *const kinds[] = {"last", "first", "mean", "max", "final"};
     const char *kind = kinds[below(d, 5)];
@@ -207,15 +233,25 @@ static void draw_self_attention(Draw *d) {
         hidden, flag(d), probability(d), flag(d));
 }
 
-static void draw_transformer_encoder(Draw *d) {
-    const size_t heads = 1 + below(d, 5);
-    d->features = heads * size_to(d, DRAW_MOST_SIZE / heads);
+static void draw_transformer(Draw *d) {
+    const size_t heads = 1 + below(d, 5), E = heads * size_to(d, DRAW_MOST_SIZE / heads);
+    const bool decoder = strcmp(d->kind, "transformer_decoder") == 0, target = decoder && below(d, 2);
+    d->features = E;
+    if (decoder) reals(d);
+    if (decoder) linear_above(d, "m", E, "data");
+    if (decoder && !target) linear_above(d, "e", E, "data");
+    if (target) {
+        d->targets = size(d);
+        for (size_t b = 0; b < d->sequences; b++) d->target_length[b] = 1 + below(d, size_to(d, DRAW_MOST_STEPS));
+        add(d, "{\"embedding\": {\"name\": \"e\", \"embedding_dim\": %zu, \"input\": \"target\"}}, ", E);
+    }
     add(d,
-        "{\"transformer_encoder\": {\"name\": \"it\", \"nhead\": %zu, \"num_layers\": %zu, \"dim_feedforward\": %zu, "
+        "{\"%s\": {\"name\": \"it\", \"nhead\": %zu, \"num_layers\": %zu, \"dim_feedforward\": %zu, "
         "\"dropout\": %g, ",
-        heads, 1 + below(d, 3), size(d), probability(d));
+        d->kind, heads, 1 + below(d, 3), size(d), probability(d));
     add(d, "\"activation\": \"%s\", \"norm_first\": %s, \"causal\": %s, \"norm\": %s, \"bias\": %s, ",
         below(d, 2) ? "relu" : "gelu", flag(d), flag(d), flag(d), flag(d));
+    if (decoder) add(d, "\"input\": [\"e\", \"m\"], ");
     add(d, "\"layer_norm_eps\": %s}}", below(d, 2) ? "1.0e-5" : "1.0e-3");
 }
 
@@ -226,6 +262,7 @@ static const struct Rule {
     {"activation", draw_activation},
     {"basic_attention", draw_basic_attention},
     {"channel_attention", draw_channel_attention},
+    {"concat", draw_concat},
     {"dropout", draw_dropout},
     {"embedding", draw_embedding},
     {"gru", draw_recurrent},
@@ -235,10 +272,12 @@ static const struct Rule {
     {"multi_head_attention", draw_multi_head_attention},
     {"one_hot", draw_one_hot},
     {"positional_encoding", draw_positional_encoding},
+    {"residual", draw_residual},
     {"rnn", draw_recurrent},
     {"select", draw_select},
     {"self_attention", draw_self_attention},
-    {"transformer_encoder", draw_transformer_encoder},
+    {"transformer_decoder", draw_transformer},
+    {"transformer_encoder", draw_transformer},
 };
 
 /* ---- a draw ---------------------------------------------------------------------------------------------------- */

@@ -19,6 +19,8 @@ typedef struct Draw {
     bool drops;                  /* dropout acts */
     size_t features, vocabulary; /* of the data: reals, or ids */
     size_t context;              /* features of the data's context; 0: none */
+    size_t targets;              /* ids of the target's stream; 0: there is none */
+    size_t target_length[DRAW_MOST_SEQUENCES];
     size_t sequences, length[DRAW_MOST_SEQUENCES], shards;
     size_t used;
     char layers[DRAW_TEXT]; /* the model's list, JSON and YAML at once; the last layer is of the kind */

@@ -43,19 +43,22 @@ void record_draw(Record *record, const Draw *d, size_t rows) {
     fprintf(
         record->lines,
         "{\"kind\": \"%s\", \"number\": %zu, \"seed\": %llu, \"drops\": %s, \"features\": %zu, \"vocabulary\": %zu, "
-        "\"context\": %zu, \"classes\": %d, \"rows\": %zu, \"layers\": [%s], \"lengths\": [",
+        "\"context\": %zu, \"targets\": %zu, \"classes\": %d, \"rows\": %zu, \"layers\": [%s], \"lengths\": [",
         d->kind, d->number, (unsigned long long)d->seed, d->drops ? "true" : "false", d->features, d->vocabulary,
-        d->context, DRAW_CLASSES, rows, d->layers);
+        d->context, d->targets, DRAW_CLASSES, rows, d->layers);
     for (size_t b = 0; b < d->sequences; b++) fprintf(record->lines, "%s%zu", b ? ", " : "", d->length[b]);
+    fprintf(record->lines, "], \"target_lengths\": [");
+    for (size_t b = 0; b < (d->targets ? d->sequences : 0); b++)
+        fprintf(record->lines, "%s%zu", b ? ", " : "", d->target_length[b]);
     fprintf(record->lines, "], \"tensors\": {");
     record->first = true;
 }
 
-void record_ids(Record *record, const int32_t *ids, size_t rows) {
+void record_ids(Record *record, const char *name, const int32_t *ids, size_t rows) {
     float *as = malloc((rows + 1) * sizeof *as);
     if (!as) abort();
     for (size_t r = 0; r < rows; r++) as[r] = (float)ids[r];
-    tensor(record, "x", "ids", rows, 1, as, 0, 0);
+    tensor(record, "x", name, rows, 1, as, 0, 0);
     free(as);
 }
 

@@ -23,6 +23,19 @@ static const void *key_at(const LayerSpec *spec, const char *name, KeyType type)
     return NULL;
 }
 
+int64_t key_index(const LayerSpec *spec, const char *name, size_t end) {
+    for (const Key *k = spec->type->keys; k && k->name; k++) {
+        const void *at = (const char *)spec->config + k->offset;
+        if (strcmp(k->name, name) != 0) continue;
+        if (k->type == KEY_SIZE) return *(const size_t *)at == KEY_NULL_SIZE ? -1 : (int64_t) * (const size_t *)at;
+        if (k->type != KEY_INT) break;
+        const int64_t n = *(const int64_t *)at;
+        return n == INT64_MIN ? -1 : n < 0 ? n + (int64_t)end : n;
+    }
+    fail("key", name);
+    return -1;
+}
+
 size_t key_size(const LayerSpec *spec, const char *name) {
     return *(const size_t *)key_at(spec, name, KEY_SIZE);
 }
@@ -46,15 +59,14 @@ const ReferenceValue *reference_value(const Reference *r, const char *name) {
 
 const ReferenceValue *reference_sibling(const Reference *r, const ReferenceValue *value, const char *suffix) {
     char name[128];
-    const int stem = (int)strcspn(value->name, ".");
-    snprintf(name, sizeof name, "%.*s.%s", stem, value->name, suffix);
+    snprintf(name, sizeof name, "%s.%s", value->layer ? value->layer : "data", suffix);
     return reference_value(r, name);
 }
 
-void reference_give(Reference *r, const char *suffix, Tensor *x, bool per_step) {
+void reference_give(Reference *r, const char *suffix, Tensor *x, Grain grain) {
     if (r->values == REFERENCE_VALUES) fail("room for", suffix);
     ReferenceValue *value = &r->value[r->values++];
-    *value = (ReferenceValue){.x = x, .per_step = per_step};
+    *value = (ReferenceValue){.x = x, .grain = grain, .layer = r->layer[r->at].name};
     snprintf(value->name, sizeof value->name, "%s%s%s", r->layer[r->at].name, *suffix ? "." : "", suffix);
 }
 
@@ -89,13 +101,13 @@ Tensor *reference_dense(Reference *r, Tensor *x, const char *prefix) {
 /* ---- dropout ------------------------------------------------------------------------------------------------ */
 
 /* The mask is part of the contract, not of what is judged: it is read off ones. */
-static Tensor *mask(Reference *r, double p, uint32_t site, size_t features, bool per_step) {
+static Tensor *mask(Reference *r, double p, uint32_t site, size_t features, Grain grain) {
     const Rows *rows = r->rows;
     size_t *offset = calloc(rows->sequences + 1, sizeof *offset);
-    const size_t count = rows_of(rows, per_step ? PER_STEP : PER_SEQUENCE) * features;
+    const size_t count = rows_of(rows, grain) * features;
     float *ones = malloc((count + 1) * sizeof *ones);
     if (!offset || !ones) abort();
-    for (size_t b = 0; b <= rows->sequences; b++) offset[b] = per_step ? rows->offset[b] : b;
+    for (size_t b = 0; b <= rows->sequences; b++) offset[b] = sequence_row(rows, grain, b);
     for (size_t i = 0; i < count; i++) ones[i] = 1;
     const DropoutKey key = {r->seed, r->step, model_layer(r->model, r->at)->key, site};
     op_dropout(key, (float)p, rows->sequences, offset, rows->position, features, ones, features, ones, features);
@@ -105,15 +117,16 @@ static Tensor *mask(Reference *r, double p, uint32_t site, size_t features, bool
     return m;
 }
 
-Tensor *reference_drop(Reference *r, Tensor *x, double p, uint32_t site, bool per_step) {
+Tensor *reference_drop(Reference *r, Tensor *x, double p, uint32_t site, Grain grain) {
     if (!r->training || p == 0) return x;
-    return t_multiply(r->tape, x, mask(r, p, site, x->cols, per_step));
+    return t_multiply(r->tape, x, mask(r, p, site, x->cols, grain));
 }
 
-Tensor *reference_attention_mask(Reference *r, double p, uint32_t site, size_t head, size_t sequence) {
+Tensor *reference_attention_mask(Reference *r, double p, uint32_t site, size_t head, size_t sequence,
+                                 const Grain grain[2]) {
     if (!r->training || p == 0) return NULL;
-    Tensor *all = mask(r, p, site + ((uint32_t)(head + 1) << 16), r->rows->longest, true);
-    return t_cols(r->tape, reference_sequence(r, all, sequence), 0, reference_length(r, sequence));
+    Tensor *all = mask(r, p, site + ((uint32_t)(head + 1) << 16), rows_longest(r->rows, grain[1]), grain[0]);
+    return t_cols(r->tape, stream_sequence(r, all, grain[0], sequence), 0, stream_length(r, grain[1], sequence));
 }
 
 /* ---- layers -------------------------------------------------------------------------------------------------- */

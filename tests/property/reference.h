@@ -10,9 +10,10 @@
 enum { REFERENCE_VALUES = 64, REFERENCE_PARAMS = 256 };
 
 typedef struct ReferenceValue {
-    char name[64]; /* as the model's value: "it", "it.h_n" */
+    char name[64];     /* as the model's value: "it", "it.h_n" */
+    const char *layer; /* that gives it; NULL: the data's */
     Tensor *x;
-    bool per_step;
+    Grain grain;
 } ReferenceValue;
 
 typedef struct Reference {
@@ -44,29 +45,39 @@ typedef struct LayerInput {
 typedef void (*ReferenceLayer)(Reference *r, const LayerSpec *spec, const LayerInput *in);
 ReferenceLayer reference_kind(const char *kind);
 
-void reference_give(Reference *r, const char *suffix, Tensor *x, bool per_step);
+void reference_give(Reference *r, const char *suffix, Tensor *x, Grain grain);
 /* "<layer>.<suffix>" for the result of another layer, NULL where there is none. */
 const ReferenceValue *reference_sibling(const Reference *r, const ReferenceValue *value, const char *suffix);
 /* The parameter "<layer>.<name>", NULL where there is none. */
 Tensor *reference_param(Reference *r, const char *name);
 
+/* A whole number, -1 for null; below 0 counted from `end`. */
+int64_t key_index(const LayerSpec *spec, const char *name, size_t end);
 size_t key_size(const LayerSpec *spec, const char *name);
 int key_choice_of(const LayerSpec *spec, const char *name);
 bool key_flag(const LayerSpec *spec, const char *name);
 double key_real(const LayerSpec *spec, const char *name);
 
 /* x times the dropout mask of a site: x [rows of the grain, F]. */
-Tensor *reference_drop(Reference *r, Tensor *x, double p, uint32_t site, bool per_step);
-/* The mask for queries by keys of one sequence and head, NULL where none acts. */
-Tensor *reference_attention_mask(Reference *r, double p, uint32_t site, size_t head, size_t sequence);
+Tensor *reference_drop(Reference *r, Tensor *x, double p, uint32_t site, Grain grain);
+/* The mask for queries by keys of one sequence and head, of the grains' streams; NULL where none acts. */
+Tensor *reference_attention_mask(Reference *r, double p, uint32_t site, size_t head, size_t sequence,
+                                 const Grain grain[2]);
 
 Tensor *reference_dense(Reference *r, Tensor *x, const char *prefix);
 
+static inline size_t stream_length(const Reference *r, Grain grain, size_t b) {
+    return rows_offset(r->rows, grain)[b + 1] - rows_offset(r->rows, grain)[b];
+}
+static inline Tensor *stream_sequence(const Reference *r, Tensor *x, Grain grain, size_t b) {
+    return t_rows(r->tape, x, rows_offset(r->rows, grain)[b], stream_length(r, grain, b));
+}
+/* In the data's stream. */
 static inline size_t reference_length(const Reference *r, size_t b) {
-    return r->rows->offset[b + 1] - r->rows->offset[b];
+    return stream_length(r, PER_STEP, b);
 }
 static inline Tensor *reference_sequence(const Reference *r, Tensor *x, size_t b) {
-    return t_rows(r->tape, x, r->rows->offset[b], reference_length(r, b));
+    return stream_sequence(r, x, PER_STEP, b);
 }
 
 #endif

@@ -12,12 +12,12 @@
 
 static void activation(Reference *r, const LayerSpec *spec, const LayerInput *in) {
     Tensor *y = t_curve(r->tape, in->of[0]->x, (Curve)key_choice_of(spec, "kind"));
-    reference_give(r, "", y, in->of[0]->per_step);
+    reference_give(r, "", y, in->of[0]->grain);
 }
 
 static void dropout(Reference *r, const LayerSpec *spec, const LayerInput *in) {
-    const bool per_step = in->of[0]->per_step;
-    reference_give(r, "", reference_drop(r, in->of[0]->x, key_real(spec, "p"), 0, per_step), per_step);
+    const Grain grain = in->of[0]->grain;
+    reference_give(r, "", reference_drop(r, in->of[0]->x, key_real(spec, "p"), 0, grain), grain);
 }
 
 static Tensor *norm(Reference *r, Tensor *x, const char *prefix, double eps) {
@@ -32,12 +32,12 @@ static Tensor *norm(Reference *r, Tensor *x, const char *prefix, double eps) {
 }
 
 static void layer_norm(Reference *r, const LayerSpec *spec, const LayerInput *in) {
-    reference_give(r, "", norm(r, in->of[0]->x, "", key_real(spec, "eps")), in->of[0]->per_step);
+    reference_give(r, "", norm(r, in->of[0]->x, "", key_real(spec, "eps")), in->of[0]->grain);
 }
 
 static void linear(Reference *r, const LayerSpec *spec, const LayerInput *in) {
     (void)spec;
-    reference_give(r, "", reference_dense(r, in->of[0]->x, ""), in->of[0]->per_step);
+    reference_give(r, "", reference_dense(r, in->of[0]->x, ""), in->of[0]->grain);
 }
 
 /* Ids come as one column of whole numbers. */
@@ -51,20 +51,20 @@ static size_t *ids_of(const ReferenceValue *value) {
 /* The row of padding_idx gives what it holds and learns nothing. */
 static void embedding(Reference *r, const LayerSpec *spec, const LayerInput *in) {
     Tensor *weight = reference_param(r, "weight");
-    const size_t padding = key_size(spec, "padding_idx");
+    const int64_t padding = key_index(spec, "padding_idx", weight->rows);
     size_t *id = ids_of(in->of[0]);
     Tensor *y = t_gather(r->tape, weight, id, in->of[0]->x->rows);
-    if (padding != KEY_NULL_SIZE) {
+    if (padding >= 0) {
         Tensor *keep = t_constant(r->tape, y->rows, y->cols, NULL), *held = t_constant(r->tape, y->rows, y->cols, NULL);
         for (size_t i = 0; i < y->rows * y->cols; i++) {
-            const bool pads = id[i / y->cols] == padding;
+            const bool pads = id[i / y->cols] == (size_t)padding;
             keep->v[i] = !pads;
             held->v[i] = pads ? y->v[i] : 0;
         }
         y = t_add(r->tape, t_multiply(r->tape, y, keep), held);
     }
     free(id);
-    reference_give(r, "", y, true);
+    reference_give(r, "", y, in->of[0]->grain);
 }
 
 static void one_hot(Reference *r, const LayerSpec *spec, const LayerInput *in) {
@@ -75,7 +75,7 @@ static void one_hot(Reference *r, const LayerSpec *spec, const LayerInput *in) {
     Tensor *y = t_constant(r->tape, in->of[0]->x->rows, classes, NULL);
     for (size_t i = 0; i < y->rows; i++) y->v[i * classes + id[i]] = 1;
     free(id);
-    reference_give(r, "", y, true);
+    reference_give(r, "", y, PER_STEP);
 }
 
 static void positional_encoding(Reference *r, const LayerSpec *spec, const LayerInput *in) {
@@ -95,7 +95,31 @@ static void positional_encoding(Reference *r, const LayerSpec *spec, const Layer
         for (size_t t = 0; t < reference_length(r, b); t++) time[r->rows->offset[b] + t] = t;
     Tensor *y = t_add(r->tape, x, t_gather(r->tape, table, time, x->rows));
     free(time);
-    reference_give(r, "", reference_drop(r, y, key_real(spec, "dropout"), 0, true), true);
+    reference_give(r, "", reference_drop(r, y, key_real(spec, "dropout"), 0, PER_STEP), PER_STEP);
+}
+
+static void residual(Reference *r, const LayerSpec *spec, const LayerInput *in) {
+    (void)spec;
+    reference_give(r, "", t_add(r->tape, in->of[0]->x, in->of[1]->x), in->of[0]->grain);
+}
+
+static void concat(Reference *r, const LayerSpec *spec, const LayerInput *in) {
+    (void)spec;
+    const size_t R = r->rows->offset[r->rows->sequences];
+    bool per_step = false;
+    for (size_t i = 0; i < in->count; i++) per_step = per_step || in->of[i]->grain == PER_STEP;
+    size_t *sequence = calloc(R + 1, sizeof *sequence);
+    if (!sequence) abort();
+    for (size_t b = 0; b < r->rows->sequences; b++)
+        for (size_t at = r->rows->offset[b]; at < r->rows->offset[b + 1]; at++) sequence[at] = b;
+    Tensor *y = NULL;
+    for (size_t i = 0; i < in->count; i++) {
+        Tensor *x = in->of[i]->x;
+        if (per_step && in->of[i]->grain != PER_STEP) x = t_gather(r->tape, x, sequence, R);
+        y = y ? t_beside(r->tape, y, x) : x;
+    }
+    free(sequence);
+    reference_give(r, "", y, per_step ? PER_STEP : PER_SEQUENCE);
 }
 
 /* ---- one row per sequence --------------------------------------------------------------------------------------- */
@@ -105,7 +129,7 @@ static void select_row(Reference *r, const LayerSpec *spec, const LayerInput *in
     Tensor *x = in->of[0]->x, *part[64];
     if (kind == 4) {
         Tensor *h = reference_sibling(r, in->of[0], "h_n")->x;
-        reference_give(r, "", t_cols(r->tape, h, h->cols - x->cols, x->cols), false);
+        reference_give(r, "", t_cols(r->tape, h, h->cols - x->cols, x->cols), PER_SEQUENCE);
         return;
     }
     for (size_t b = 0; b < r->rows->sequences; b++) {
@@ -114,7 +138,7 @@ static void select_row(Reference *r, const LayerSpec *spec, const LayerInput *in
                   : kind == 3 ? t_max_rows(r->tape, rows)
                               : t_rows(r->tape, rows, kind == 0 ? rows->rows - 1 : 0, 1);
     }
-    reference_give(r, "", t_stack(r->tape, part, r->rows->sequences), false);
+    reference_give(r, "", t_stack(r->tape, part, r->rows->sequences), PER_SEQUENCE);
 }
 
 static void basic_attention(Reference *r, const LayerSpec *spec, const LayerInput *in) {
@@ -127,7 +151,7 @@ static void basic_attention(Reference *r, const LayerSpec *spec, const LayerInpu
                *q = query ? t_rows(r->tape, query, b, 1) : t_rows(r->tape, rows, rows->rows - 1, 1);
         part[b] = t_product(r->tape, t_softmax(r->tape, t_linear(r->tape, q, rows), false), rows);
     }
-    reference_give(r, "", t_stack(r->tape, part, r->rows->sequences), false);
+    reference_give(r, "", t_stack(r->tape, part, r->rows->sequences), PER_SEQUENCE);
 }
 
 static void channel_attention(Reference *r, const LayerSpec *spec, const LayerInput *in) {
@@ -137,7 +161,7 @@ static void channel_attention(Reference *r, const LayerSpec *spec, const LayerIn
         Tensor *w = t_softmax(r->tape, t_transpose(r->tape, reference_sequence(r, scores, b)), false);
         part[b] = t_shape(r->tape, t_product(r->tape, w, reference_sequence(r, x, b)), 1, x->cols * x->cols);
     }
-    reference_give(r, "", t_stack(r->tape, part, r->rows->sequences), false);
+    reference_give(r, "", t_stack(r->tape, part, r->rows->sequences), PER_SEQUENCE);
 }
 
 /* ---- attention ------------------------------------------------------------------------------------------------- */
@@ -150,10 +174,11 @@ static Tensor *attend(Reference *r, Tensor *q, Tensor *k, Tensor *v, const Heads
         Tensor *beside = NULL;
         for (size_t h = 0; h < heads->count; h++) {
             Tensor *of[3] = {q, k, v};
-            for (size_t i = 0; i < 3; i++) of[i] = t_cols(r->tape, reference_sequence(r, of[i], b), h * d, d);
+            for (size_t i = 0; i < 3; i++)
+                of[i] = t_cols(r->tape, stream_sequence(r, of[i], heads->grain[i > 0], b), h * d, d);
             Tensor *scores = t_affine(r->tape, t_linear(r->tape, of[0], of[1]), 1 / sqrt((double)d), 0);
             Tensor *w = t_softmax(r->tape, scores, heads->causal),
-                   *mask = reference_attention_mask(r, heads->dropout, heads->site, h, b);
+                   *mask = reference_attention_mask(r, heads->dropout, heads->site, h, b, heads->grain);
             if (mask) w = t_multiply(r->tape, w, mask);
             Tensor *context = t_product(r->tape, w, of[2]);
             beside = beside ? t_beside(r->tape, beside, context) : context;
@@ -191,59 +216,76 @@ static void multi_head_attention(Reference *r, const LayerSpec *spec, const Laye
     Tensor *x[3];
     for (size_t i = 0; i < 3; i++) x[i] = in->of[i < in->count ? i : in->count - 1]->x;
     const bool torch = key_size(spec, "head_dim") == KEY_NULL_SIZE && key_size(spec, "out_features") == KEY_NULL_SIZE;
-    reference_give(r, "", torch ? reference_torch_attention(r, x, "", &heads) : free_attention(r, x, &heads), true);
+    reference_give(r, "", torch ? reference_torch_attention(r, x, "", &heads) : free_attention(r, x, &heads), PER_STEP);
 }
 
 static void self_attention(Reference *r, const LayerSpec *spec, const LayerInput *in) {
     const Heads heads = {.count = 1, .causal = key_flag(spec, "causal"), .dropout = key_real(spec, "dropout")};
     Tensor *x[3] = {in->of[0]->x, in->of[0]->x, in->of[0]->x};
-    reference_give(r, "", free_attention(r, x, &heads), true);
+    reference_give(r, "", free_attention(r, x, &heads), PER_STEP);
 }
 
-/* ---- transformer_encoder ----------------------------------------------------------------------------------------- */
+/* ---- transformer_encoder, transformer_decoder ---------------------------------------------------------------------- */
 
-enum { SITES = 4 }; /* of dropout in a layer: weights, attention, hidden, feed-forward */
+/* Of dropout in a layer: weights, attention, hidden, feed-forward; a decoder's second attention: weights, attention. */
+enum { ENCODER_SITES = 4, DECODER_SITES = 6 };
 
-static Tensor *encoder_attention(Reference *r, const LayerSpec *spec, size_t l, Tensor *x) {
-    char prefix[64];
-    const Heads heads = {.count = key_size(spec, "nhead"),
-                         .causal = key_flag(spec, "causal"),
-                         .dropout = key_real(spec, "dropout"),
-                         .site = (uint32_t)(l * SITES)};
-    Tensor *of[3] = {x, x, x};
-    snprintf(prefix, sizeof prefix, "layers.%zu.self_attn.", l);
-    Tensor *y = reference_torch_attention(r, of, prefix, &heads);
-    return reference_drop(r, y, heads.dropout, heads.site + 1, true);
+typedef struct Stack {
+    const LayerSpec *spec;
+    const ReferenceValue *memory; /* NULL: an encoder */
+    Grain grain;
+    double p, eps;
+} Stack;
+
+static uint32_t site_of(const Stack *k, size_t l, size_t site) {
+    return (uint32_t)(l * (k->memory ? DECODER_SITES : ENCODER_SITES) + site);
 }
 
-static Tensor *encoder_network(Reference *r, const LayerSpec *spec, size_t l, Tensor *x) {
+static Tensor *stack_attention(Reference *r, const Stack *k, size_t l, bool across, Tensor *x) {
     char prefix[64];
-    const double p = key_real(spec, "dropout");
+    const Heads heads = {.count = key_size(k->spec, "nhead"),
+                         .causal = !across && key_flag(k->spec, "causal"),
+                         .dropout = k->p,
+                         .site = site_of(k, l, across ? 4 : 0),
+                         .grain = {k->grain, across ? k->memory->grain : k->grain}};
+    Tensor *from = across ? k->memory->x : x, *of[3] = {x, from, from};
+    snprintf(prefix, sizeof prefix, "layers.%zu.%s.", l, across ? "multihead_attn" : "self_attn");
+    return reference_drop(r, reference_torch_attention(r, of, prefix, &heads), k->p, heads.site + 1, k->grain);
+}
+
+static Tensor *stack_network(Reference *r, const Stack *k, size_t l, Tensor *x) {
+    char prefix[64];
     snprintf(prefix, sizeof prefix, "layers.%zu.linear1.", l);
     Tensor *y = t_curve(r->tape, reference_dense(r, x, prefix),
-                        key_choice_of(spec, "activation") == 0 ? CURVE_RELU : CURVE_GELU);
-    y = reference_drop(r, y, p, (uint32_t)(l * SITES + 2), true);
+                        key_choice_of(k->spec, "activation") == 0 ? CURVE_RELU : CURVE_GELU);
+    y = reference_drop(r, y, k->p, site_of(k, l, 2), k->grain);
     snprintf(prefix, sizeof prefix, "layers.%zu.linear2.", l);
-    return reference_drop(r, reference_dense(r, y, prefix), p, (uint32_t)(l * SITES + 3), true);
+    return reference_drop(r, reference_dense(r, y, prefix), k->p, site_of(k, l, 3), k->grain);
 }
 
-static void transformer_encoder(Reference *r, const LayerSpec *spec, const LayerInput *in) {
-    const double eps = key_real(spec, "layer_norm_eps");
+/* Part 0: attention; then a decoder's attention to the memory; the network last. */
+static Tensor *stack_part(Reference *r, const Stack *k, size_t l, size_t part, Tensor *x) {
+    if (part == (k->memory ? 2 : 1)) return stack_network(r, k, l, x);
+    return stack_attention(r, k, l, part == 1, x);
+}
+
+static void transformer(Reference *r, const LayerSpec *spec, const LayerInput *in) {
+    const Stack k = {.spec = spec,
+                     .memory = in->count > 1 ? in->of[1] : NULL,
+                     .grain = in->of[0]->grain,
+                     .p = key_real(spec, "dropout"),
+                     .eps = key_real(spec, "layer_norm_eps")};
     Tensor *x = in->of[0]->x;
-    for (size_t l = 0; l < key_size(spec, "num_layers"); l++) {
-        char norm1[64], norm2[64];
-        snprintf(norm1, sizeof norm1, "layers.%zu.norm1.", l);
-        snprintf(norm2, sizeof norm2, "layers.%zu.norm2.", l);
-        if (key_flag(spec, "norm_first")) {
-            x = t_add(r->tape, encoder_attention(r, spec, l, norm(r, x, norm1, eps)), x);
-            x = t_add(r->tape, encoder_network(r, spec, l, norm(r, x, norm2, eps)), x);
-        } else {
-            x = norm(r, t_add(r->tape, encoder_attention(r, spec, l, x), x), norm1, eps);
-            x = norm(r, t_add(r->tape, encoder_network(r, spec, l, x), x), norm2, eps);
+    for (size_t l = 0; l < key_size(spec, "num_layers"); l++)
+        for (size_t part = 0; part < (k.memory ? 3 : 2); part++) {
+            char name[64];
+            snprintf(name, sizeof name, "layers.%zu.norm%zu.", l, part + 1);
+            if (key_flag(spec, "norm_first"))
+                x = t_add(r->tape, stack_part(r, &k, l, part, norm(r, x, name, k.eps)), x);
+            else x = norm(r, t_add(r->tape, stack_part(r, &k, l, part, x), x), name, k.eps);
         }
-    }
-    if (key_flag(spec, "norm")) x = norm(r, x, "norm.", eps);
-    reference_give(r, "", x, true);
+    if (key_flag(spec, "norm")) x = norm(r, x, "norm.", k.eps);
+    reference_give(r, "", x, k.grain);
 }
 
 /* ---- all of them ------------------------------------------------------------------------------------------------- */
@@ -255,6 +297,7 @@ static const struct Kind {
     {"activation", activation},
     {"basic_attention", basic_attention},
     {"channel_attention", channel_attention},
+    {"concat", concat},
     {"dropout", dropout},
     {"embedding", embedding},
     {"gru", reference_recurrent},
@@ -264,10 +307,12 @@ static const struct Kind {
     {"multi_head_attention", multi_head_attention},
     {"one_hot", one_hot},
     {"positional_encoding", positional_encoding},
+    {"residual", residual},
     {"rnn", reference_recurrent},
     {"select", select_row},
     {"self_attention", self_attention},
-    {"transformer_encoder", transformer_encoder},
+    {"transformer_decoder", transformer},
+    {"transformer_encoder", transformer},
 };
 
 ReferenceLayer reference_kind(const char *kind) {

@@ -11,6 +11,7 @@ typedef struct Heads {
     bool causal;
     double dropout; /* of the weights */
     uint32_t site;
+    Grain grain[2]; /* streams of queries and of keys */
 } Heads;
 
 Tensor *reference_torch_attention(Reference *r, Tensor *const x[3], const char *prefix, const Heads *heads);

@@ -106,7 +106,7 @@ void reference_recurrent(Reference *r, const LayerSpec *spec, const LayerInput *
     const bool carries_c = strcmp(spec->type->kind, "lstm") == 0;
     Tensor *x = in->of[0]->x, *h_n = NULL, *c_n = NULL;
     for (size_t l = 0; l < L; l++) {
-        if (l > 0) x = reference_drop(r, x, key_real(spec, "dropout"), (uint32_t)(l - 1), true);
+        if (l > 0) x = reference_drop(r, x, key_real(spec, "dropout"), (uint32_t)(l - 1), PER_STEP);
         Tensor *y = NULL;
         for (size_t d = 0; d < D; d++) {
             State initial[64], last;
@@ -121,7 +121,7 @@ void reference_recurrent(Reference *r, const LayerSpec *spec, const LayerInput *
         }
         x = y;
     }
-    reference_give(r, "", x, true);
-    reference_give(r, "h_n", h_n, false);
-    if (carries_c) reference_give(r, "c_n", c_n, false);
+    reference_give(r, "", x, PER_STEP);
+    reference_give(r, "h_n", h_n, PER_SEQUENCE);
+    if (carries_c) reference_give(r, "c_n", c_n, PER_SEQUENCE);
 }

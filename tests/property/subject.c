@@ -29,6 +29,14 @@ static void make_batch(Subject *s, const Draw *d) {
         s->offset[b + 1] = rows;
         s->position[b] = b;
     }
+    size_t target_longest = 0;
+    for (size_t b = 0; b < d->sequences; b++) {
+        s->target_offset[b + 1] = s->target_offset[b] + d->target_length[b];
+        target_longest = d->target_length[b] > target_longest ? d->target_length[b] : target_longest;
+    }
+    s->target_ids = memory(s->target_offset[d->sequences], sizeof *s->target_ids);
+    for (size_t r = 0; r < s->target_offset[d->sequences]; r++)
+        s->target_ids[r] = (int32_t)(random_uniform(d->numbers ^ 5, r) * (double)d->targets);
     for (size_t n = 0; n < d->shards; n++) {
         size_t first;
         fold_items(d->sequences, d->shards, n, &first, &s->shard[n + 1]);
@@ -45,7 +53,10 @@ static void make_batch(Subject *s, const Draw *d) {
                                 .shards = d->shards,
                                 .total_shards = d->shards,
                                 .shard = s->shard,
-                                .longest = longest},
+                                .longest = longest,
+                                .target_offset = d->targets ? s->target_offset : NULL,
+                                .target_longest = target_longest},
+                       .target_ids = d->targets ? s->target_ids : NULL,
                        .ids = d->vocabulary ? s->ids : NULL,
                        .x = d->vocabulary ? NULL : s->x,
                        .context = d->context ? s->context : NULL,
@@ -65,6 +76,9 @@ static Status make_config(Subject *s, const Draw *d) {
                           .target_grain = PER_STEP,
                           .classes = DRAW_CLASSES,
                           .context_features = d->context,
+                          .target_vocabulary = d->targets,
+                          .max_target_rows = s->target_offset[d->sequences],
+                          .max_target_length = s->batch.rows.target_longest,
                           .seq_len = s->batch.rows.longest,
                           .max_sequences = d->sequences,
                           .max_rows = s->offset[d->sequences],
@@ -156,6 +170,7 @@ void subject_free(Subject *s) {
     }
     free(s->x);
     free(s->context);
+    free(s->target_ids);
     free(s->ids);
     *s = (Subject){0};
 }

@@ -21,7 +21,8 @@ typedef struct Subject {
     uint64_t position[DRAW_MOST_SEQUENCES];
     Batch batch;
     real *x, *context;
-    int32_t *ids;
+    int32_t *ids, *target_ids;
+    size_t target_offset[DRAW_MOST_SEQUENCES + 1];
     size_t outputs;
     const Value *output[SUBJECT_OUTPUTS];
     char name[SUBJECT_OUTPUTS][96];

@@ -56,11 +56,18 @@ static bool refer(Reference *r, const Subject *s, const Draw *d, bool training) 
                      .seed = SUBJECT_SEED,
                      .step = SUBJECT_STEP,
                      .values = 1};
-    r->value[0] = (ReferenceValue){.name = "data", .per_step = true};
+    r->value[0] = (ReferenceValue){.name = "data", .grain = PER_STEP};
     r->value[0].x = t_leaf(r->tape, R, d->vocabulary ? 1 : d->features, d->vocabulary ? NULL : s->x);
     for (size_t i = 0; d->vocabulary && i < R; i++) r->value[0].x->v[i] = s->ids[i];
+    if (d->targets) {
+        const size_t steps = s->target_offset[d->sequences];
+        r->value[r->values] = (ReferenceValue){.name = "target", .grain = PER_TARGET_STEP};
+        r->value[r->values].x = t_leaf(r->tape, steps, 1, NULL);
+        for (size_t i = 0; i < steps; i++) r->value[r->values].x->v[i] = s->target_ids[i];
+        r->values++;
+    }
     if (d->context) {
-        r->value[r->values] = (ReferenceValue){.name = "context"};
+        r->value[r->values] = (ReferenceValue){.name = "context", .grain = PER_SEQUENCE};
         r->value[r->values++].x = t_leaf(r->tape, d->sequences, d->context, s->context);
     }
     if (reference_run(r, s->config->layer, s->config->layers, &lacks)) return true;
@@ -202,8 +209,9 @@ static void judge_gradients(Tally *tally, const Draw *d, const Subject *s, Refer
 
 static void record_start(Record *record, const Draw *d, const Subject *s) {
     record_draw(record, d, s->offset[d->sequences]);
-    if (d->vocabulary) record_ids(record, s->ids, s->offset[d->sequences]);
+    if (d->vocabulary) record_ids(record, "ids", s->ids, s->offset[d->sequences]);
     else record_reals(record, "reals", s->x, s->offset[d->sequences], d->features);
+    if (d->targets) record_ids(record, "target", s->target_ids, s->target_offset[d->sequences]);
     if (d->context) record_reals(record, "context", s->context, d->sequences, d->context);
     for (size_t i = 0; i < model_params(s->model); i++) record_param(record, model_param(s->model, i));
 }

@@ -54,7 +54,7 @@ def excess(draw, name, b):
 def judge(draw):
     """(what, excess) of every tensor."""
     model = Model([without_nulls(item) for item in draw.layers], draw.vocabulary, draw.features, draw.classes,
-                  steps=max(draw.lengths), context=draw.context).double()
+                  steps=max(draw.lengths), context=draw.context, targets=draw.targets).double()
     shapes = {k: v.shape for k, v in model.state_dict().items()}
     given = draw.group("model")
     tied = [k for k in shapes if k not in given]
@@ -64,6 +64,10 @@ def judge(draw):
     model.train(not draw.drops)
     source = draw.tensor("x/ids").long().squeeze(1) if draw.vocabulary else draw.tensor("x/reals").requires_grad_()
     context = model.context = draw.tensor("x/context").requires_grad_() if draw.context else None
+    if draw.targets:
+        model.target_lengths = draw.target_lengths
+        model.target = torch.nn.utils.rnn.pad_sequence(
+            torch.split(draw.tensor("x/target").long().squeeze(1), draw.target_lengths), batch_first=True)
     values = model.values(draw.padded(source), draw.lengths)
     loss, found = 0, []
     for name, path in draw.group("output").items():
