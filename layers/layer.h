@@ -138,11 +138,29 @@ static inline size_t shard_row(const Rows *rows, Grain grain, size_t s) {
     return sequence_row(rows, grain, rows->shard[s]);
 }
 
+/* Weights of attention, shown while a pass goes forward. A layer has one or several sets of them, a set of
+ * each sequence one or several pieces: a softmax over the keys of each query, [queries, keys], for each head;
+ * or where a sequence has a single query, [keys] or, with channels, [keys, channels]. */
+typedef struct AttentionSet {
+    char name[32];    /* behind the layer's name: "", "layers.0" */
+    size_t heads;     /* >= 1 */
+    size_t channels;  /* 0: none */
+    Grain query, key; /* the streams of steps; query PER_SEQUENCE: a single one */
+} AttentionSet;
+
+typedef struct Look {
+    real *w; /* room for the largest piece of any set */
+    /* w holds the piece [queries, keys] or [keys, channels] of set `i` of `layer`; sequence and head count from 0. */
+    void (*take)(struct Look *look, const Layer *layer, size_t i, size_t sequence, size_t head, size_t queries,
+                 size_t keys);
+} Look;
+
 typedef struct Pass {
     Rows rows;
     bool training;    /* dropout acts */
     bool backward;    /* a backward follows: keep what it reads */
     bool carry_state; /* start from the layers' state and leave the new state there (see plan_state) */
+    Look *look;       /* NULL: nobody wants to see weights */
     uint64_t seed, step;
     struct GradSink *sink; /* where grad_shards puts gradients; the model's */
 } Pass;
@@ -221,6 +239,9 @@ struct LayerType {
     void (*forward_rows)(Layer *layer, const Pass *pass, size_t first, size_t end, real *out);
     void (*backward_rows)(Layer *layer, const Pass *pass, size_t first, size_t end, const real *dout, real *din,
                           size_t shard, bool starts);
+    /* Describes set i of its attention weights; false: it has no more. NULL: it has none. Forward shows them to
+     * pass->look, set by set. */
+    bool (*attention)(const Layer *layer, size_t i, AttentionSet *set);
     /* One line of advice after planning ("dropout acts between layers ..."), NULL if none. */
     const char *(*advice)(const Layer *layer);
     const LayerCase *cases; /* ends with name NULL */

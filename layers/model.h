@@ -149,6 +149,9 @@ const Value *model_forward(Model *model, const Batch *batch, bool carry);
 const Value *model_decode(Model *model, const Batch *batch);
 void model_reset_state(Model *model);
 
+/* Shows the weights of attention of all following forward passes to `look`; NULL: no more. */
+void model_look(Model *model, Look *look);
+
 /* Milliseconds in each layer's forward and backward since the last call with reset; off by default. */
 typedef struct LayerTime {
     double forward, backward;

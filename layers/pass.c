@@ -133,18 +133,22 @@ static const Value *forward_only(Model *model, const Pass *pass, const Batch *ba
 }
 
 const Value *model_forward(Model *model, const Batch *batch, bool carry) {
-    const Pass pass = {.rows = batch->rows, .carry_state = carry, .sink = &model->sink};
+    const Pass pass = {.rows = batch->rows, .carry_state = carry, .look = model->look, .sink = &model->sink};
     return forward_only(model, &pass, batch, false);
 }
 
 const Value *model_decode(Model *model, const Batch *batch) {
-    const Pass pass = {.rows = batch->rows, .sink = &model->sink};
+    const Pass pass = {.rows = batch->rows, .look = model->look, .sink = &model->sink};
     return forward_only(model, &pass, batch, true);
 }
 
 void model_reset_state(Model *model) {
     size_t bytes = arena_bytes(model->state);
     if (bytes) memset(model->state_base, 0, bytes);
+}
+
+void model_look(Model *model, Look *look) {
+    model->look = look;
 }
 
 void model_profile(Model *model, bool on) {

@@ -10,6 +10,7 @@
 #include "comm/log.h"
 #include "io/prediction.h"
 #include "trainer/arguments.h"
+#include "trainer/attention.h"
 #include "trainer/commands.h"
 #include "trainer/predict_decoded.h"
 #include "trainer/restore.h"
@@ -26,7 +27,8 @@ typedef struct Predictor {
     PredictionFile *file; /* rank 0 alone */
     int32_t *class;       /* of one rank's share of a batch */
     float *score;
-    size_t sequence; /* next one to write */
+    size_t sequence;            /* next one to write */
+    AttentionWriter *attention; /* NULL: not wanted */
 } Predictor;
 
 /* ---- what is predicted --------------------------------------------------------------------------------- */
@@ -153,6 +155,14 @@ static size_t share_of(const Predictor *p, size_t batch_count, size_t rank, size
     return end - first;
 }
 
+/* The weights of the same batch, in a pass of their own. */
+static Status show_attention(Predictor *p, size_t index, size_t first, size_t count) {
+    const Engine *e = p->engine;
+    size_t mine, end;
+    fold_items(count, comm_size(p->comm), comm_rank(p->comm), &mine, &end);
+    return attention_batch(p->attention, loader_load(p->loader, 0, index, e->first_shard, e->end_shard), first + mine);
+}
+
 static Status predict_batch(Predictor *p, size_t index) {
     size_t batch_size = p->restored->config->train.batch_size, first = index * batch_size, rows = 0;
     size_t count = p->form.sequences - first < batch_size ? p->form.sequences - first : batch_size;
@@ -170,7 +180,8 @@ static Status predict_batch(Predictor *p, size_t index) {
         /* After a failure the other shares are still taken, so that nobody waits. */
         if (status == OK) status = write_share(p, sequences);
     }
-    return comm_agree(p->comm, status);
+    TRY(comm_agree(p->comm, status));
+    return p->attention ? show_attention(p, index, first, count) : OK;
 }
 
 static Status make_room(Predictor *p) {
@@ -185,11 +196,13 @@ static Status make_room(Predictor *p) {
     return status_fail(ERR_USAGE, "memory: no room for %zu predictions; make train.batch_size smaller", rows);
 }
 
-static Status predict_all(Predictor *p, const char *path) {
+static Status predict_all(Predictor *p, const char *path, const char *attention) {
     Status status = make_room(p);
     if (status == OK && comm_rank(p->comm) == 0) status = prediction_create(path, &p->form, &p->file);
     TRY(comm_agree(p->comm, status));
+    if (attention) TRY(attention_create(p->engine, p->data, p->restored->vocabulary, attention, &p->attention));
     for (size_t b = 0; b < loader_batches(p->loader); b++) TRY(predict_batch(p, b));
+    if (p->attention) TRY(attention_publish(&p->attention));
     status = p->file ? prediction_publish(&p->file) : OK;
     return comm_agree(p->comm, status);
 }
@@ -208,7 +221,7 @@ static Status open_data(const Restored *r, const char *path, Data **out) {
     return data_open(&c, out);
 }
 
-static Status run(Predictor *p, const char *data_path, const char *out_path, bool logits) {
+static Status run(Predictor *p, const char *data_path, const char *out_path, const char *attention, bool logits) {
     const Restored *r = p->restored;
     TRY(comm_agree(p->comm, open_data(r, data_path, &p->data)));
     /* No loss: the targets may not be there, and the model's output is wanted whole. */
@@ -223,10 +236,11 @@ static Status run(Predictor *p, const char *data_path, const char *out_path, boo
     Status status = engine_load(p->engine, r->file);
     if (status != OK) return status_context(status, "%s", r->path);
     TRY(comm_agree(p->comm, describe(p, logits)));
-    return predict_all(p, out_path);
+    return predict_all(p, out_path, attention);
 }
 
 static void release(Predictor *p) {
+    attention_abandon(&p->attention);
     prediction_abandon(&p->file);
     loader_destroy(&p->loader);
     engine_destroy(&p->engine);
@@ -248,9 +262,8 @@ static Status check(const char *data, const char *out, const char *attention, ch
     if (!data) return status_fail(ERR_USAGE, "--data FILE missing (command line); name what to predict for");
     if (out && !ends_with(out, ".csv") && !ends_with(out, ".h5") && !ends_with(out, ".hdf5"))
         return status_fail(ERR_USAGE, "--out %s (command line): ends neither in .csv nor in .h5", out);
-    if (attention)
-        return status_fail(ERR_USAGE,
-                           "--attention (command line): this version does not write attention weights; leave it out");
+    if (attention && !ends_with(attention, ".h5") && !ends_with(attention, ".hdf5"))
+        return status_fail(ERR_USAGE, "--attention %s (command line): does not end in .h5", attention);
     return OK;
 }
 
@@ -293,8 +306,11 @@ Status command_predict(Comm *comm, int argc, char **argv) {
     Status status = restore_open(comm, rest[0], NULL, 0, &restored);
     bool decodes = status == OK && config_has_decoder(restored.config);
     if (status == OK) status = check_decoding(decodes, &decode, logits);
+    if (status == OK && decodes && attention)
+        status = status_fail(ERR_USAGE, "--attention (command line): the weights of a model with a decoder are not "
+                                        "written; leave it out");
     if (status == OK && decodes) status = predict_decoded(comm, &restored, data, out, &decode);
-    else if (status == OK) status = run(&predictor, data, out, logits);
+    else if (status == OK) status = run(&predictor, data, out, attention, logits);
     release(&predictor);
     restore_close(&restored);
     return status;

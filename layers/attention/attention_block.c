@@ -164,6 +164,22 @@ void attention_forward(const AttentionBlock *block, const Pass *pass, const Atte
     if (block->O) dense_forward(&block->out, rows, saved->context, P, y, block->O); /* (3) */
 }
 
+AttentionSet attention_set(const AttentionBlock *block) {
+    return (AttentionSet){.heads = block->heads, .query = block->grain, .key = block->grain};
+}
+
+void attention_show(const AttentionBlock *block, const Layer *layer, const Pass *pass, const AttentionSaved *saved,
+                    const AttentionWork *work, size_t i) {
+    if (!pass->look) return;
+    const Attention attention = attention_of(block, pass, saved, work);
+    for (size_t b = 0; b < attention.sequences; b++)
+        for (size_t head = 0; head < block->heads; head++) {
+            op_attention_weights(&attention, b, head, pass->look->w);
+            pass->look->take(pass->look, layer, i, b, head, attention.q_offset[b + 1] - attention.q_offset[b],
+                             attention.k_offset[b + 1] - attention.k_offset[b]);
+        }
+}
+
 /* ---- backward ------------------------------------------------------------------------------------------ */
 
 typedef struct InLeaf {

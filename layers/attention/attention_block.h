@@ -76,6 +76,11 @@ void attention_backward(const AttentionBlock *block, const Pass *pass, const Att
                         const AttentionWork *work, const real *const x[], const real *y, const real *dy,
                         real *const dx[], bool add);
 
+/* Shows the weights as set `i` of the layer, right after attention_forward; nothing without pass->look. */
+void attention_show(const AttentionBlock *block, const Layer *layer, const Pass *pass, const AttentionSaved *saved,
+                    const AttentionWork *work, size_t i);
+AttentionSet attention_set(const AttentionBlock *block);
+
 /* The weights [T, T] of one sequence and head, as long as the block's saved memory is that of a forward pass. */
 void attention_weights(const AttentionBlock *block, const Pass *pass, const AttentionSaved *saved,
                        const AttentionWork *work, size_t sequence, size_t head, real *w);

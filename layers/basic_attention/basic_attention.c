@@ -121,6 +121,15 @@ static void basic_forward(Layer *layer, const Pass *pass) {
     if (!layer->out[0]->v) return;
     const Attention attention = attention_of(layer, pass);
     op_attention(&attention);
+    for (size_t b = 0; pass->look && b < attention.sequences; b++) {
+        op_attention_weights(&attention, b, 0, pass->look->w);
+        pass->look->take(pass->look, layer, 0, b, 0, 1, attention.k_offset[b + 1] - attention.k_offset[b]);
+    }
+}
+
+static bool basic_set(const Layer *layer, size_t i, AttentionSet *set) {
+    *set = (AttentionSet){.heads = 1, .query = PER_SEQUENCE, .key = layer->in[0]->grain};
+    return i == 0;
 }
 
 static void basic_backward(Layer *layer, const Pass *pass) {
@@ -166,6 +175,7 @@ const LayerType layer_basic_attention = {
     .config_size = sizeof(BasicConfig),
     .self_size = sizeof(Basic),
     .max_inputs = 2,
+    .attention = basic_set,
     .reads = READS_IN | READS_OUT,
     .plan = basic_plan,
     .forward = basic_forward,

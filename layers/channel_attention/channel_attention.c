@@ -10,6 +10,8 @@
  *              dx += ds W,  dW = ds^T x,  db = 0: (2) takes b out again                (1')
  *
  *   x, saved.w, tmp.dw [R, H]   y [B, H * H], row-major in (i, j)   weight [H, H]   bias [H] */
+#include <string.h>
+
 #include "comm/arena.h"
 #include "layers/attention/parts.h"
 #include "layers/ops/attention.h"
@@ -80,6 +82,17 @@ static void channel_forward(Layer *layer, const Pass *pass) {
                           .c = y + b * H * H,
                           .ldc = H});
     }
+    for (size_t b = 0; pass->look && b < B; b++) {
+        const size_t T = offset[b + 1] - offset[b];
+        memcpy(pass->look->w, w + offset[b] * H, T * H * sizeof *w);
+        pass->look->take(pass->look, layer, 0, b, 0, 1, T);
+    }
+}
+
+static bool channel_set(const Layer *layer, size_t i, AttentionSet *set) {
+    const Channel *self = layer->self;
+    *set = (AttentionSet){.heads = 1, .channels = self->H, .query = PER_SEQUENCE, .key = layer->in[0]->grain};
+    return i == 0;
 }
 
 /* (3') of one sequence of T rows; dx may be NULL. */
@@ -121,6 +134,7 @@ const LayerType layer_channel_attention = {
     .config_size = sizeof(ChannelConfig),
     .self_size = sizeof(Channel),
     .max_inputs = 1,
+    .attention = channel_set,
     .reads = READS_IN,
     .plan = channel_plan,
     .forward = channel_forward,

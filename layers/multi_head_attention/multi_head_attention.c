@@ -103,7 +103,14 @@ static void multi_head_forward(Layer *layer, const Pass *pass) {
     const MultiHead *self = layer->self;
     const real *x[ATTENTION_INPUTS];
     values_of(layer, x);
-    if (layer->out[0]->v) attention_forward(&self->block, pass, &self->saved, &self->tmp, x, layer->out[0]->v);
+    if (!layer->out[0]->v) return;
+    attention_forward(&self->block, pass, &self->saved, &self->tmp, x, layer->out[0]->v);
+    attention_show(&self->block, layer, pass, &self->saved, &self->tmp, 0);
+}
+
+static bool multi_head_set(const Layer *layer, size_t i, AttentionSet *set) {
+    *set = attention_set(&((const MultiHead *)layer->self)->block);
+    return i == 0;
 }
 
 static void multi_head_backward(Layer *layer, const Pass *pass) {
@@ -132,6 +139,7 @@ const LayerType layer_multi_head_attention = {
     .config_size = sizeof(MultiHeadConfig),
     .self_size = sizeof(MultiHead),
     .max_inputs = 3,
+    .attention = multi_head_set,
     .reads = READS_IN,
     .plan = multi_head_plan,
     .forward = multi_head_forward,

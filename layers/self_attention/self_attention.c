@@ -60,7 +60,14 @@ static Status self_attention_plan(Layer *layer, Plan *plan) {
 static void self_attention_forward(Layer *layer, const Pass *pass) {
     const SelfAttention *self = layer->self;
     const real *x = layer->in[0]->v;
-    if (layer->out[0]->v) attention_forward(&self->block, pass, &self->saved, &self->tmp, &x, layer->out[0]->v);
+    if (!layer->out[0]->v) return;
+    attention_forward(&self->block, pass, &self->saved, &self->tmp, &x, layer->out[0]->v);
+    attention_show(&self->block, layer, pass, &self->saved, &self->tmp, 0);
+}
+
+static bool self_attention_set(const Layer *layer, size_t i, AttentionSet *set) {
+    *set = attention_set(&((const SelfAttention *)layer->self)->block);
+    return i == 0;
 }
 
 static void self_attention_backward(Layer *layer, const Pass *pass) {
@@ -86,6 +93,7 @@ const LayerType layer_self_attention = {
     .config_size = sizeof(SelfAttentionConfig),
     .self_size = sizeof(SelfAttention),
     .max_inputs = 1,
+    .attention = self_attention_set,
     .reads = READS_IN | READS_OUT,
     .plan = self_attention_plan,
     .forward = self_attention_forward,

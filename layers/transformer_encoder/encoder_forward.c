@@ -8,6 +8,7 @@ static void attend(const Layer *layer, const Pass *pass, size_t l, const real *x
     const Encoder *self = layer->self;
     const EncoderSaved *saved = encoder_saved(self, l);
     attention_forward(&self->layer[l].attention, pass, &saved->attention, &self->tmp.attention, &read, saved->mid);
+    attention_show(&self->layer[l].attention, layer, pass, &saved->attention, &self->tmp.attention, l);
     encoder_drop(layer, pass, l, SITE_ATTENTION, self->E, saved->mid, saved->mid);
     op_add(rows_of(&pass->rows, self->grain) * self->E, x, saved->mid);
 }

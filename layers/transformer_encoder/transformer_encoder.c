@@ -182,6 +182,14 @@ const real *encoder_active(const Layer *layer, const Pass *pass, size_t l, bool 
     return self->tmp.active;
 }
 
+static bool encoder_set(const Layer *layer, size_t i, AttentionSet *set) {
+    const Encoder *self = layer->self;
+    if (i >= self->L) return false;
+    *set = attention_set(&self->layer[i].attention);
+    snprintf(set->name, sizeof set->name, "layers.%zu", i);
+    return true;
+}
+
 static const LayerCase cases[] = {
     {"post-norm", &(EncoderConfig){2, 2, 9, 0, 0, false, false, false, true, 1e-5}, 6, 0},
     {"pre-norm, gelu, causal, final norm", &(EncoderConfig){1, 2, 17, 0, 1, true, true, true, true, 1e-5}, 5, 0},
@@ -201,6 +209,7 @@ const LayerType layer_transformer_encoder = {
     .self_size = sizeof(Encoder),
     .max_inputs = 1,
     .needs = true,
+    .attention = encoder_set,
     .reads = READS_IN,
     .plan = encoder_plan,
     .forward = encoder_forward,
