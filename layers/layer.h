@@ -224,7 +224,7 @@ struct LayerType {
     size_t config_size, self_size;
     size_t max_inputs; /* 1 unless the layer reads several values */
     bool ids;          /* reads ids, not reals */
-    bool window;       /* a row depends on others of its sequence without a state: no pass can go on from the last */
+    bool window;       /* its state is the past itself, at most plan_max_length steps with those of the pass */
     bool needs;        /* forward calls pass_need; else all its parameters are waited for before it */
     unsigned reads;    /* READS_IN | READS_OUT, what backward reads */
     /* Called with inputs resolved. Messages name layer->name and the key. */
@@ -256,6 +256,7 @@ size_t plan_max_length(const Plan *plan, Grain grain); /* of one sequence, in th
 size_t plan_seq_len(const Plan *plan);                 /* data.seq_len: the default of max_len */
 size_t plan_classes(const Plan *plan);                 /* classes or target columns of the data */
 bool plan_trains(const Plan *plan);                    /* backward will be called */
+bool plan_carries(const Plan *plan);                   /* passes will carry their state on */
 size_t plan_threads(const Plan *plan);
 
 /* Declares output number layer->outputs. `suffix` "" names it as the layer, "h_n" <layer>.h_n. */

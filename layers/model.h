@@ -51,6 +51,7 @@ typedef struct ModelSpec {
     size_t max_sequences, max_rows, max_length, max_shards, max_target_rows, max_target_length;
     size_t total_shards;
     bool trains;
+    bool carries; /* model_forward will go on from the layers' state: attention keeps its keys and values */
     bool decodes; /* model_decode will be called: what the decoder reads of the rest stays in memory */
     size_t threads;
     /* LOSS_PROBE: the sum over these values of <value, Batch.weight>, for checks of gradients and for

@@ -38,6 +38,9 @@ size_t plan_classes(const Plan *plan) {
 bool plan_trains(const Plan *plan) {
     return plan->model->spec->trains;
 }
+bool plan_carries(const Plan *plan) {
+    return plan->model->spec->carries;
+}
 size_t plan_threads(const Plan *plan) {
     return plan->model->spec->threads;
 }

@@ -44,17 +44,19 @@ static const float *feed(Engine *e, const int32_t *ids, size_t count, bool carry
     return out->v + (count - 1) * out->features;
 }
 
-/* What was written so far: attention looks at the last `window` tokens anew for every token, a model with
- * state alone (window 0) reads each token once. */
+/* What was written so far. A token is read once and the rest is in the layers' state: h of a recurrent layer, the
+ * keys and values of attention. Attention sees `window` tokens (0: there is none); once they are full, every
+ * further token shifts their positions, and the last `window` tokens are read anew. */
 typedef struct History {
     int32_t *ids; /* [prompt + length] */
     size_t count, fed, window;
 } History;
 
 static const float *next_logits(Engine *e, History *h) {
-    size_t first = h->window == 0 ? h->fed : h->count > h->window ? h->count - h->window : 0;
+    bool carry = h->window == 0 || h->count <= h->window;
+    size_t first = carry ? h->fed : h->count - h->window;
     h->fed = h->count;
-    return feed(e, h->ids + first, h->count - first, h->window == 0);
+    return feed(e, h->ids + first, h->count - first, carry);
 }
 
 static void write_tokens(Engine *e, const Vocabulary *v, const Generation *s, History *h, Candidate *candidate,
@@ -144,8 +146,11 @@ static Status generate(Comm *comm, const Restored *r, const Generation *s) {
                      .classes = (size_t)r->classes};
     size_t window = window_of(r->config);
     /* The text comes from rank 0; others only share its memory. */
-    EngineUse use = {
-        .info = &info, .shards = comm_size(comm), .batch_size = comm_size(comm), .max_length = window ? window : count};
+    EngineUse use = {.info = &info,
+                     .shards = comm_size(comm),
+                     .batch_size = comm_size(comm),
+                     .max_length = window ? window : count,
+                     .carries = true};
     Engine *engine = NULL;
     Status status = engine_create(comm, r->config, &use, &engine);
     if (status == OK) status = engine_load(engine, r->file);

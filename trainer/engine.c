@@ -37,6 +37,7 @@ static void spec_fill(Engine *e, const EngineUse *use) {
     s->max_shards = e->group;
     s->total_shards = e->shards;
     s->trains = use->trains;
+    s->carries = use->carries;
     s->threads = comm_threads(e->comm);
 }
 

@@ -37,6 +37,7 @@ typedef struct EngineUse {
     size_t max_target_length; /* with a decoder: rows of the longest target in any pass */
     bool trains;
     bool decodes; /* model_decode will be called */
+    bool carries; /* passes go on from the layers' state */
 } EngineUse;
 
 /* Plans and allocates the model; parameters are zero. ERR_USAGE for a model that does not fit the

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "comm/arena.h"
 
@@ -51,6 +52,17 @@ static Status plan_free(AttentionBlock *block, Layer *layer, Plan *plan) {
     return dense_plan(&block->out, layer, plan, name, init, block->bias ? &init : NULL);
 }
 
+static Status plan_past(AttentionBlock *block, const Layer *layer, Plan *plan) {
+    size_t reals;
+    block->steps = plan_max_length(plan, block->grain);
+    if (!size_multiply3(block->steps, 2 * block->P, sizeof(double), &reals) ||
+        !size_multiply(reals, plan_max_sequences(plan), &reals))
+        return plan_fail(layer, NULL, "the keys and values of %zu steps overflow the address space", block->steps);
+    plan_state(plan, &block->state.kv, block->steps * 2 * block->P);
+    plan_state(plan, &block->state.past, 1);
+    return OK;
+}
+
 Status attention_plan(AttentionBlock *block, Layer *layer, Plan *plan) {
     size_t reals;
     if (!size_multiply3(block->heads, block->d, 3, &reals) ||
@@ -64,6 +76,7 @@ Status attention_plan(AttentionBlock *block, Layer *layer, Plan *plan) {
     block->threads = plan_threads(plan);
     block->scale = (real)(1 / sqrt((double)block->d));
     block->layer = layer->key;
+    if (plan_carries(plan) && block->causal) TRY(plan_past(block, layer, plan));
     return block->names == ATTENTION_TORCH ? plan_torch(block, layer, plan) : plan_free(block, layer, plan);
 }
 
@@ -149,6 +162,47 @@ static Attention attention_of(const AttentionBlock *block, const Pass *pass, con
                        .threads = block->threads};
 }
 
+/* The pass's keys and values behind those of the passes before. */
+static void append_past(const AttentionBlock *block, const Pass *pass, const AttentionSaved *saved) {
+    const size_t *offset = rows_offset(&pass->rows, block->grain), P = block->P;
+    for (size_t b = 0; b < pass->rows.sequences; b++) {
+        const size_t past = (size_t)block->state.past[b], T = offset[b + 1] - offset[b];
+        real *to = block->state.kv + (b * block->steps + past) * 2 * P;
+        for (size_t t = 0; t < T; t++)
+            memcpy(to + t * 2 * P, saved->qkv + (offset[b] + t) * 3 * P + P, 2 * P * sizeof *to);
+        block->state.past[b] = (real)(past + T);
+    }
+}
+
+/* (2) where there is a past: each row by itself, over all keys up to its own. */
+static void attend_past(const AttentionBlock *block, const Pass *pass, const Attention *whole) {
+    const size_t *offset = rows_offset(&pass->rows, block->grain), P = block->P;
+    for (size_t b = 0; b < pass->rows.sequences; b++) {
+        const size_t T = offset[b + 1] - offset[b], end = (size_t)block->state.past[b];
+        for (size_t t = 0; t < T; t++) {
+            const size_t query[] = {0, 1}, keys[] = {0, end - T + t + 1}, row = offset[b] + t;
+            Attention one = *whole;
+            one.sequences = 1;
+            one.q_offset = query;
+            one.k_offset = keys;
+            one.causal = false;
+            one.norm = NULL;
+            one.q = whole->q + row * whole->ldq;
+            one.out = whole->out + row * whole->ldo;
+            one.k = block->state.kv + b * block->steps * 2 * P;
+            one.v = one.k + P;
+            one.ldk = one.ldv = 2 * P;
+            op_attention(&one);
+        }
+    }
+}
+
+static bool has_past(const AttentionBlock *block, const Pass *pass) {
+    bool past = false;
+    for (size_t b = 0; b < pass->rows.sequences; b++) past |= block->state.past[b] > 0;
+    return past;
+}
+
 void attention_forward(const AttentionBlock *block, const Pass *pass, const AttentionSaved *saved,
                        const AttentionWork *work, const real *const x[], real *y) {
     const size_t rows = rows_of(&pass->rows, block->grain), P = block->P;
@@ -160,7 +214,10 @@ void attention_forward(const AttentionBlock *block, const Pass *pass, const Atte
     }
     Attention attention = attention_of(block, pass, saved, work);
     attention.out = block->O ? saved->context : y;
-    op_attention(&attention);                                                       /* (2) */
+    const bool carries = pass->carry_state && block->steps > 0, past = carries && has_past(block, pass);
+    if (carries) append_past(block, pass, saved);
+    if (past) attend_past(block, pass, &attention); /* (2) */
+    else op_attention(&attention);
     if (block->O) dense_forward(&block->out, rows, saved->context, P, y, block->O); /* (3) */
 }
 

@@ -57,6 +57,11 @@ typedef struct AttentionBlock {
     real scale;                 /* 1 / sqrt(d) */
     Dense in[ATTENTION_INPUTS]; /* ATTENTION_TORCH: the first alone, of 3 P */
     Dense out;
+    size_t steps; /* room for the past of a sequence; 0: passes do not carry it on */
+    struct {
+        real *kv;   /* [B, steps, 2 P] keys and values side by side */
+        real *past; /* [B] steps that are there */
+    } state;
 } AttentionBlock;
 
 /* Parameters; then memory, which blocks may share that do not work at the same time. */
@@ -66,7 +71,8 @@ void attention_plan_saved(const AttentionBlock *block, Plan *plan, AttentionSave
 void attention_plan_scratch(const AttentionBlock *block, Plan *plan, AttentionWork *work);
 void attention_plan_gradients(const AttentionBlock *block, Plan *plan, AttentionWork *work);
 
-/* (1) to (3) for inputs x. Without output projection C is y, and saved.context is not used. */
+/* (1) to (3) for inputs x. With pass->carry_state a causal block goes on from the keys and values of the passes
+ * before, as if all had been one pass; at most `steps` steps in all. Without output projection C is y, and saved.context is not used. */
 void attention_forward(const AttentionBlock *block, const Pass *pass, const AttentionSaved *saved,
                        const AttentionWork *work, const real *const x[], real *y);
 

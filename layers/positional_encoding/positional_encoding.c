@@ -40,6 +40,7 @@ typedef struct Positional {
     size_t E, steps;
     Param *weight;
     real *table; /* [steps, E] sinusoidal P */
+    real *past;  /* state [B]: steps of the passes before */
     bool filled;
     struct {
         real *dy; /* [R, E] m dy, where nobody wants dx */
@@ -60,6 +61,7 @@ static Status positional_plan(Layer *layer, Plan *plan) {
         return plan_fail(layer, "max_len", "%zu, but the %s longest sequence has %zu steps; make it at least that",
                          max_len, in->grain == PER_STEP ? "data's" : "decoder's", self->steps);
     plan_output(plan, layer, "", in->grain, self->E);
+    if (plan_carries(plan)) plan_state(plan, &self->past, 1);
     if (config->kind == SINUSOIDAL) {
         plan_kept(plan, &self->table, self->steps * self->E);
         return OK;
@@ -120,8 +122,11 @@ static void positional_forward(Layer *layer, const Pass *pass) {
     if (config->kind == SINUSOIDAL && !self->filled) fill_table(self);
     const real *P = config->kind == SINUSOIDAL ? self->table : self->weight->v;
     op_copy(rows_of(&pass->rows, layer->in[0]->grain) * E, layer->in[0]->v, y);
-    for (size_t b = 0; b < pass->rows.sequences; b++)
-        op_add((offset[b + 1] - offset[b]) * E, P, y + offset[b] * E); /* (1) */
+    for (size_t b = 0; b < pass->rows.sequences; b++) {
+        const size_t T = offset[b + 1] - offset[b], past = pass->carry_state && self->past ? (size_t)self->past[b] : 0;
+        op_add(T * E, P + past * E, y + offset[b] * E); /* (1) */
+        if (pass->carry_state && self->past) self->past[b] = (real)(past + T);
+    }
     if (drops(layer, pass)) drop(layer, pass, y, y);
 }
 
