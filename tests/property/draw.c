@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "comm/status.h"
+#include "layers/layer.h"
 #include "layers/ops/random.h"
 
 /* ---- dice -------------------------------------------------------------------------------------------------- */
@@ -49,6 +50,12 @@ PRINTF_LIKE(2, 3) static void add(Draw *d, const char *format, ...) {
     va_end(list);
     if (n < 0 || (size_t)n >= sizeof d->layers - d->used) abort();
     d->used += (size_t)n;
+}
+
+static bool has_key(const Draw *d, const char *name) {
+    for (const Key *k = layer_type(d->kind)->keys; k->name; k++)
+        if (strcmp(k->name, name) == 0) return true;
+    return false;
 }
 
 /* "null", or a number. */
@@ -113,8 +120,15 @@ static void draw_embedding(Draw *d) {
     const size_t more = d->vocabulary + below(d, 9);
     or_null(rows, below(d, 2), more);
     or_null(padding, below(d, 2), below(d, d->vocabulary));
-    add(d, "{\"embedding\": {\"name\": \"it\", \"num_embeddings\": %s, \"embedding_dim\": %zu, \"padding_idx\": %s}}",
+    add(d, "{\"embedding\": {\"name\": \"it\", \"num_embeddings\": %s, \"embedding_dim\": %zu, \"padding_idx\": %s",
         rows, size(d), padding);
+    if (has_key(d, "max_norm")) {
+        const size_t limit = below(d, 3), global = below(d, 3);
+        if (limit > 0) add(d, ", \"max_norm\": %g, \"norm_type\": %zu", 0.2 + 2 * uniform(d), 1 + below(d, 3));
+        add(d, ", \"scale_grad_by_freq\": %s, \"sparse\": %s", global == 1 ? "true" : "false",
+            global == 2 ? "true" : "false");
+    }
+    add(d, "}}");
 }
 
 static void draw_recurrent(Draw *d) {

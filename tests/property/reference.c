@@ -23,6 +23,12 @@ static const void *key_at(const LayerSpec *spec, const char *name, KeyType type)
     return NULL;
 }
 
+bool key_is_there(const LayerSpec *spec, const char *name) {
+    for (const Key *k = spec->type->keys; k && k->name; k++)
+        if (strcmp(k->name, name) == 0) return true;
+    return false;
+}
+
 int64_t key_index(const LayerSpec *spec, const char *name, size_t end) {
     for (const Key *k = spec->type->keys; k && k->name; k++) {
         const void *at = (const char *)spec->config + k->offset;

@@ -53,6 +53,7 @@ Tensor *reference_param(Reference *r, const char *name);
 
 /* A whole number, -1 for null; below 0 counted from `end`. */
 int64_t key_index(const LayerSpec *spec, const char *name, size_t end);
+bool key_is_there(const LayerSpec *spec, const char *name);
 size_t key_size(const LayerSpec *spec, const char *name);
 int key_choice_of(const LayerSpec *spec, const char *name);
 bool key_flag(const LayerSpec *spec, const char *name);

@@ -48,21 +48,45 @@ static size_t *ids_of(const ReferenceValue *value) {
     return id;
 }
 
-/* The row of padding_idx gives what it holds and learns nothing. */
+/* max_norm: what a looked-up row is multiplied with, as nn.Embedding writes it before the look-up. */
+static double shrunk(const LayerSpec *spec, const Tensor *weight, size_t row) {
+    if (!key_is_there(spec, "max_norm") || isnan(key_real(spec, "max_norm"))) return 1;
+    const double p = key_real(spec, "norm_type"), most = key_real(spec, "max_norm");
+    double sum = 0;
+    for (size_t c = 0; c < weight->cols; c++) sum += pow(fabs(weight->v[row * weight->cols + c]), p);
+    const double length = pow(sum, 1 / p);
+    return length > most ? most / (length + 1e-7) : 1;
+}
+
+/* What reaches a row of the table of the gradient of its looked-up copy. */
+static double learned(const LayerSpec *spec, const size_t *id, size_t rows, size_t row) {
+    if (!key_is_there(spec, "scale_grad_by_freq") || !key_flag(spec, "scale_grad_by_freq")) return 1;
+    size_t count = 0;
+    for (size_t i = 0; i < rows; i++) count += id[i] == row;
+    return 1 / (double)count;
+}
+
+/* The row of padding_idx gives what it holds and learns nothing. The part of a result that does not depend on the
+ * table as far as gradients go is a constant beside the part that does. */
 static void embedding(Reference *r, const LayerSpec *spec, const LayerInput *in) {
     Tensor *weight = reference_param(r, "weight");
     const int64_t padding = key_index(spec, "padding_idx", weight->rows);
+    const size_t rows = in->of[0]->x->rows;
     size_t *id = ids_of(in->of[0]);
-    Tensor *y = t_gather(r->tape, weight, id, in->of[0]->x->rows);
-    if (padding >= 0) {
-        Tensor *keep = t_constant(r->tape, y->rows, y->cols, NULL), *held = t_constant(r->tape, y->rows, y->cols, NULL);
-        for (size_t i = 0; i < y->rows * y->cols; i++) {
-            const bool pads = id[i / y->cols] == (size_t)padding;
-            keep->v[i] = !pads;
-            held->v[i] = pads ? y->v[i] : 0;
+    bool plain = padding < 0;
+    Tensor *y = t_gather(r->tape, weight, id, rows), *part = t_constant(r->tape, rows, y->cols, NULL),
+           *rest = t_constant(r->tape, rows, y->cols, NULL);
+    for (size_t i = 0; i < rows; i++) {
+        const double keep = (int64_t)id[i] == padding ? 0 : learned(spec, id, rows, id[i]),
+                     by = shrunk(spec, weight, id[i]);
+        plain = plain && keep == 1 && by == 1;
+        for (size_t c = 0; c < y->cols; c++) {
+            part->v[i * y->cols + c] = keep;
+            rest->v[i * y->cols + c] = (by - keep) * y->v[i * y->cols + c];
         }
-        y = t_add(r->tape, t_multiply(r->tape, y, keep), held);
     }
+    rest->v_terms = weight->cols;
+    if (!plain) y = t_add(r->tape, t_multiply(r->tape, y, part), rest);
     free(id);
     reference_give(r, "", y, in->of[0]->grain);
 }
