@@ -167,6 +167,10 @@ const Layer *model_layer(const Model *model, size_t i);
 size_t model_layer_parameters(const Model *model, size_t i); /* elements, tied ones not counted again */
 /* Floating-point operations of the matrix products of forward and backward, per row of the grain. */
 double model_flops_per_row(const Model *model, Grain grain);
+/* The same of one layer, per row of its first input's grain. */
+double model_layer_flops_per_row(const Model *model, size_t layer);
+/* Numbers that a pass of a layer cannot but touch: its inputs, outputs and parameters, for so many rows. */
+double model_layer_floats(const Model *model, size_t layer, double steps, double sequences, double target_steps);
 /* What the last layer gives. */
 const Value *model_output(const Model *model);
 /* The data. */

@@ -71,9 +71,14 @@ const Command commands[] = {
      "  -o FILE          a picture, drawn by the program gnuplot\n"
      "  --ascii          characters on stdout (default without -o)\n",
      false, command_plot},
-    {"bench", "CONFIG [key=value ...] [--steps N] [--json]", "time training steps and compare with the machine's peak",
+    {"bench", "CONFIG [key=value ...] [--steps N] [--json] [--comm] [--network NET]",
+     "time training steps and compare with the machine's peaks",
      "  --steps N        steps to time; default: about 10 seconds\n"
-     "  --json           one JSON object on stdout\n",
+     "  --json           one JSON object on stdout\n"
+     "  --comm           also: sums and messages of many sizes, beside MPI's and memcpy; what more nodes would make\n"
+     "                   of a step, 1 to 4096, with the formula\n"
+     "  --network NET    on this network: 25GbE,2us; 1GbE, 10GbE, 100GbE, HDR; 12.5GB/s,1.3us. Default: as measured\n"
+     "                   between the nodes of this job, or 25GbE\n",
      true, command_bench},
     {"help", "[KEY]", "all config keys, or one: `help optimizer.lr`, `help lstm`", "", false, command_help},
     {0}};

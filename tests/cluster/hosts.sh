@@ -42,11 +42,13 @@ make_hosts() {
     done
     mount --bind hosts /etc/hosts 2>err || skip "mount over /etc/hosts: $(cat err)"
 
+    # With `pinned` in the environment each host has a core of its own.
     cat >enter <<SH
 #!/bin/sh
 name=\$1
 shift
-exec nsenter --net=/run/netns/\$name --uts=/run/uts.\$name \${cores_of:+taskset -c "\$(expr "\$name" : 'host\\(.*\\)' - 1)"} "\$@"
+[ -z "\${pinned:-}" ] || set -- taskset -c "\$((\${name#host} - 1))" "\$@"
+exec nsenter --net="/run/netns/\$name" --uts="/run/uts.\$name" "\$@"
 SH
     cat >agent <<SH
 #!/bin/sh

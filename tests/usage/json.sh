@@ -23,6 +23,8 @@ run info runs/small/checkpoints/best.h5 --json
 object info
 run bench small.yaml --steps 3 --json
 object bench
+run bench small.yaml --steps 3 --json --network 10GbE,20us
+object bench_comm
 cat >values.yaml <<YAML
 data: {kind: sequences, path: $golden/mse_sequences.h5, validation: 0}
 model: [gru: {hidden_size: 4}, select: last, linear: {}]

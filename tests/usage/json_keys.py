@@ -7,7 +7,7 @@ import sys
 
 number, whole, text = (int, float), int, str
 EVAL = dict(loss=number, perplexity=number, accuracy=number, rmse=None, mae=None, sequences=whole, targets=whole, split=text, step=whole)
-BENCH = dict(tokens_per_s=number, step_ms=number, gflops=number, sgemm_peak_gflops=number, ranks=whole, threads=whole,
+BENCH = dict(tokens_per_s=number, step_ms=number, gflops=number, sgemm_peak_gflops=number, memory_gbytes_per_s=number, ranks=whole, threads=whole,
              peak_memory_bytes=whole, phases=dict, layers=list)
 PHASES = {"data", "forward", "backward", "reduce", "exchange_exposed", "exchange_hidden", "optimizer"}
 INFO = dict(format=text, format_version=whole, program_version=text, step=whole, epoch=whole, seed=whole, shards=whole,
@@ -33,6 +33,15 @@ def main(kind):
     elif kind == "eval_values":
         check(found, EVAL | dict(perplexity=None, accuracy=None, rmse=number, mae=number), True)
         assert found["split"] == "all" and abs(found["rmse"] ** 2 / found["loss"] - 1) < 1e-6
+    elif kind == "bench_comm":
+        check(found, BENCH | dict(comm=dict), True)
+        comm = found["comm"]
+        assert comm["network"] == "10GbE,20us" and comm["network_bytes_per_s"] == 1.25e9 and abs(comm["network_latency_us"] - 20) < 1e-6
+        assert [row["nodes"] for row in comm["prediction"]] == [2 ** k for k in range(13)]
+        assert comm["prediction"][0]["efficiency"] == 1 and comm["prediction"][0]["exchange_ms"] == 0
+        assert all(row["step_ms"] > 0 and row["efficiency"] > 0 for row in comm["prediction"])
+        assert all(row["memcpy_ms"] > 0 and row["sum_ms"] > 0 for row in comm["sweep"]) and len(comm["sweep"]) > 4
+        assert comm["reduce"]["bytes_per_s"] > 0 and "exchange(N)" in comm["formula"]
     elif kind == "bench":
         check(found, BENCH, True)
         assert set(found["phases"]) == PHASES, found["phases"]
