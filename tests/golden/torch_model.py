@@ -161,6 +161,11 @@ class Model(nn.Module):
             if kind in ATTENTION:
                 x = self.attend(kind, name, site, x, [values[i][0] for i in inputs], lengths, final)
                 per_step = kind not in ("basic_attention", "channel_attention")
+            elif kind == "embedding" and per_step:
+                # Only what is there is looked up: scale_grad_by_freq would count padding.
+                n, longest = [int(k) for k in self.lengths(per_step, lengths)], x.shape[1]
+                rows = self.get_submodule(name)(torch.cat([x[b, :k] for b, k in enumerate(n)]))
+                x = torch.stack([nn.functional.pad(y, (0, 0, 0, longest - len(y))) for y in rows.split(n)])
             elif kind == "one_hot":
                 x = nn.functional.one_hot(x, site).to(next(self.parameters(), torch.zeros(0, dtype=torch.float64)).dtype)
             elif kind in RECURRENT:
