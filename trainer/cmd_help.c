@@ -39,7 +39,8 @@ const Command commands[] = {
      "write text",
      "  --temperature F  1: the model's distribution (default), 0: always the most likely\n"
      "  --top-k K        only the K most likely tokens; --top-p P: only the likeliest that make up P\n"
-     "  --seed S         another text\n",
+     "  --seed S         another text\n"
+     "  --prompts FILE   instead of --prompt: a prompt a line, all continued at once, each as alone\n",
      true, command_generate},
     {"prepare", "INPUT... -o OUT.h5 [options] | --synthetic NAME -o OUT.h5 [--sequences N] [--seed S]",
      "data as HDF5: text, pairs, series, made tasks",
