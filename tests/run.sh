@@ -59,7 +59,7 @@ build ci && check ci ci -LE slow
 build no-mpi && check no-mpi no-mpi -L short -LE 'slow|mpi|lint' -R '^(ranks|bits|fault|usage|predict|golden_(lstm|gru|adam)|test_(fold|model|data)$)'
 # Open MPI unloads its plug-ins before the leak check looks, so leaks are only sought where MPI is not started.
 if build sanitize; then
-    check sanitize sanitize -L short -LE 'slow|mpi|lint|course'
+    check sanitize sanitize -L short -LE 'slow|mpi|lint|course|drill'
     check sanitize-mpi sanitize-mpi -L mpi -LE slow -R '^(ranks_[234]_[a-z0-9]*_13|lost_kill|bits|fault_[cduw]|fault_stopped|usage|golden)'
 fi
 

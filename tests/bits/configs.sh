@@ -37,6 +37,8 @@ train() {
     sequences) [ -e "$tests/../$(value path)" ] || set -- "$@" data.path="$golden/select_final.h5" ;;
     *) fail "$file: no data of kind $(value kind) here" ;;
     esac
+    # A schedule ends at train.steps if nothing else is said, which grows here.
+    sed -n '/^schedule:/,/^train:/p' printed | grep -q '^  kind: constant' || set -- "$@" schedule.steps=50
     OMP_NUM_THREADS=$threads in_tree "$count" train "$file" run.dir="$run" train.steps="$steps" train.epochs=null \
         train.batch_size=7 train.shards="$shards" schedule.warmup=1 eval.every=null eval.early_stop=null checkpoint.every=null log.every=1 \
         log.predictions=0 "$@"
@@ -51,7 +53,7 @@ again() {
     same "$(curve variant)" "$(curve reference)" "$config on $1 ranks, $2 threads: metrics.csv"
 }
 
-# Elastic runs, from 50 steps in 8 shards.
+# 50 steps in 8 shards, whole and in pieces.
 long_runs() {
     rm -rf reference
     train "$config" 0 1 reference 50 8

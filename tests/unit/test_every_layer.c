@@ -3,7 +3,7 @@
  * test_every_layer.c: what every kind of layer must keep, in all of its cases, and models that share
  * values and parameters: the same bits on any number of threads; gradients over shards folded in the
  * one tree, however shards are spread over ranks; nothing read outside its life; every float of the
- * gradient announced once and final then; batches without sequences. */
+ * gradient announced once and final then; batches without sequences. With the name of a kind: its cases alone. */
 #include "tests/unit/model_fixture.h"
 
 #include "layers/ops/ops.h"
@@ -215,8 +215,12 @@ static void check_names(const char *what, const ModelSpec *spec) {
 
 typedef void (*Check)(const char *what, const ModelSpec *spec, const Sample *sample);
 
+static const char *only_kind; /* NULL: all */
+
 static void for_every_case(size_t stretch, Check check_one) {
-    for (const LayerType *const *type = layer_types(); *type; type++)
+    size_t checked = 0;
+    for (const LayerType *const *type = layer_types(); *type; type++) {
+        if (only_kind && strcmp((*type)->kind, only_kind) != 0) continue;
         for (const LayerCase *layer_case = (*type)->cases; layer_case->name; layer_case++) {
             char what[128];
             CaseModel model;
@@ -225,7 +229,10 @@ static void for_every_case(size_t stretch, Check check_one) {
             check_names(what, &model.spec);
             check_one(what, &model.spec, &model.sample);
             case_stop(&model);
+            checked++;
         }
+    }
+    assert_true(checked > 0);
 }
 
 static void test_threads(void **state) {
@@ -363,7 +370,11 @@ static void test_recurrent_classifier(void **state) {
     sample_free(&sample);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    const struct CMUnitTest one[] = {cmocka_unit_test(test_threads), cmocka_unit_test(test_shards),
+                                     cmocka_unit_test(test_lives), cmocka_unit_test(test_empty)};
+    only_kind = argc > 1 ? argv[1] : NULL;
+    if (only_kind) return cmocka_run_group_tests_name(only_kind, one, start_kernels, stop_kernels);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads), cmocka_unit_test(test_shards),  cmocka_unit_test(test_lives),
         cmocka_unit_test(test_empty),   cmocka_unit_test(test_readers), cmocka_unit_test(test_tied),

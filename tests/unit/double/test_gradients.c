@@ -3,17 +3,21 @@
  * test_gradients.c: every kind of layer in every one of its cases, and models that join them, against
  * central differences in double. The loss of a layer is a random projection of all its outputs; losses
  * stand for themselves. Signed errors, worst element by name and index, no non-finite gradient, no
- * tensor whose gradient is zero everywhere. Of a large tensor, elements all over it are tried. */
+ * tensor whose gradient is zero everywhere. Of a large tensor, elements all over it are tried.
+ * With the name of a kind: its cases alone, each with a line. */
 #include "tests/unit/double/gradient_check.h"
 
 #include "layers/ops/ops.h"
 
 /* ---- layers one by one ---------------------------------------------------------------------------- */
 
+static const char *only_kind; /* NULL: all */
+
 static void test_layers(void **state) {
     (void)state;
     size_t checked = 0;
     for (const LayerType *const *type = layer_types(); *type; type++) {
+        if (only_kind && strcmp((*type)->kind, only_kind) != 0) continue;
         if (!(*type)->cases || !(*type)->cases[0].name) fail_msg("%s has no cases", (*type)->kind);
         for (const LayerCase *layer_case = (*type)->cases; layer_case->name; layer_case++) {
             char what[128];
@@ -22,10 +26,11 @@ static void test_layers(void **state) {
             case_start(&model, *type, layer_case, 5, 1);
             check_model(what, &model.spec, &model.sample);
             case_stop(&model);
+            if (only_kind) print_message("%s: gradients agree\n", what);
             checked++;
         }
     }
-    assert_true(checked >= 10);
+    assert_true(checked >= (only_kind ? 1 : 10));
 }
 
 /* ---- layers together ------------------------------------------------------------------------------- */
@@ -117,7 +122,10 @@ static void test_tied(void **state) {
     sample_free(&sample);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    const struct CMUnitTest one[] = {cmocka_unit_test(test_layers)};
+    only_kind = argc > 1 ? argv[1] : NULL;
+    if (only_kind) return cmocka_run_group_tests_name(only_kind, one, start_kernels, stop_kernels);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layers),  cmocka_unit_test(test_final_state), cmocka_unit_test(test_losses),
         cmocka_unit_test(test_readers), cmocka_unit_test(test_tied),
