@@ -46,3 +46,5 @@ foreach(file ${CONFIGS})
     course_torch(${config} _ranks "mpi;slow" 2)
   endif()
 endforeach()
+
+program_test(course_torch_loads course/torch_loads.sh 0 LABELS course torch)
