@@ -71,6 +71,7 @@ Status loader_create(const Engine *engine, const Data *data, Split split, Loader
                                 .total_shards = engine->shards},
                        .ids = l->ids,
                        .x = l->x,
+                       .context = l->context,
                        .target_ids = l->target_ids,
                        .classes = l->classes,
                        .values = l->values};

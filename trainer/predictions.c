@@ -43,7 +43,7 @@ typedef struct Printing {
     const Data *data;
     Decoder *decoder;                          /* NULL: the model has none */
     int32_t *ids, *target_ids, *target, *said; /* [longest], of targets the longest of those */
-    float *x;
+    float *x, *context;
 } Printing;
 
 /* What the model writes by itself, the most probable symbol each time. */
@@ -68,6 +68,7 @@ static void print_one(const Printing *p, size_t sequence) {
     size_t length = data_length(p->data, SPLIT_TRAIN, sequence),
            targets = data_target_length(p->data, SPLIT_TRAIN, sequence);
     data_read(p->data, SPLIT_TRAIN, sequence, p->ids, p->x, p->target, NULL);
+    if (p->context) data_context(p->data, SPLIT_TRAIN, sequence, p->context);
     size_t offset[2] = {0, length}, shard[2] = {0, 1};
     uint64_t position = 0;
     Batch batch = {.rows = {.sequences = 1,
@@ -79,6 +80,7 @@ static void print_one(const Printing *p, size_t sequence) {
                             .longest = length},
                    .ids = p->ids,
                    .x = p->x,
+                   .context = p->context,
                    .classes = p->target};
     if (p->decoder) return print_decoded(p, &batch, sequence, targets);
     ShardResult result;
@@ -99,13 +101,15 @@ void predictions_print(Engine *e, const Data *data, size_t count) {
     if (steps < info->longest_target) steps = info->longest_target;
     int32_t *ids = calloc(4 * steps, sizeof *ids);
     float *x = info->ids ? NULL : calloc(steps * info->features, sizeof *x);
+    float *context = info->context ? calloc(info->context, sizeof *context) : NULL;
     DecodeConfig config = {.beams = 1, .symbols = info->target_vocabulary};
-    Printing p = {.engine = e, .data = data, .ids = info->ids ? ids : NULL, .x = x};
-    bool room = ids && (info->ids || x);
+    Printing p = {.engine = e, .data = data, .ids = info->ids ? ids : NULL, .x = x, .context = context};
+    bool room = ids && (info->ids || x) && (!info->context || context);
     if (room) p.target_ids = ids + steps, p.target = ids + 2 * steps, p.said = ids + 3 * steps;
     if (room && info->target_vocabulary) room = decoder_create(e, &config, info->longest_target, &p.decoder) == OK;
     for (size_t i = 0; i < count && room; i++) print_one(&p, i);
     decoder_destroy(&p.decoder);
     free(ids);
     free(x);
+    free(context);
 }

@@ -41,7 +41,7 @@ train() {
     sed -n '/^schedule:/,/^train:/p' printed | grep -q '^  kind: constant' || set -- "$@" schedule.steps=50
     OMP_NUM_THREADS=$threads in_tree "$count" train "$file" run.dir="$run" train.steps="$steps" train.epochs=null \
         train.batch_size=7 train.shards="$shards" schedule.warmup=1 eval.every=null eval.early_stop=null checkpoint.every=null log.every=1 \
-        log.predictions=0 "$@"
+        log.predictions=1 "$@"
     ends 0 "finished at step $steps "
 }
 
