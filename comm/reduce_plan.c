@@ -214,6 +214,10 @@ Status wire_create(Reduce *r) {
     plan_sends(r);
     plan_receives(r);
     plan_publish(r);
+    r->wire->sends.what = "gradients to";
+    r->wire->receives.what = "gradients from";
+    r->wire->publish_sends.what = "parameters to";
+    r->wire->publish_receives.what = "parameters from";
     bool failed = r->wire->sends.failed || r->wire->receives.failed || r->wire->publish_sends.failed ||
                   r->wire->publish_receives.failed;
     return failed ? status_fail(ERR_USAGE, short_of) : OK;

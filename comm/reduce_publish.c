@@ -4,6 +4,7 @@
  * every other node takes it straight into the node's memory and says so to its neighbours. Forward waits
  * for one bucket after the other, and for none that has come meanwhile. */
 #include "comm/reduce_wire.h"
+#include "comm/trace.h"
 
 /* ---- what has come ------------------------------------------------------------------------------------------ */
 
@@ -48,6 +49,7 @@ static void publish_begin(Reduce *r) {
     parcels_reset(&wire->publish_receives);
     for (size_t i = 0; i < wire->publish_receives.count; i++) {
         Parcel *p = &wire->publish_receives.parcel[i];
+        p->begun = trace_time();
         r->comm->transport->receive(&p->request, p->peer, TAG_PUBLISH, r->params + p->first * REDUCE_CHUNK,
                                     parcel_bytes(r, p));
     }
@@ -64,6 +66,7 @@ void reduce_written(Reduce *r, size_t chunks) {
     for (; sends->started < sends->count; sends->started++) {
         Parcel *p = &sends->parcel[sends->started];
         if (r->place[p->bucket + 1] > chunks) break;
+        p->begun = trace_time();
         r->comm->transport->send(&p->request, p->peer, TAG_PUBLISH, r->params + p->first * REDUCE_CHUNK,
                                  parcel_bytes(r, p));
     }

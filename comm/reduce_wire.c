@@ -3,6 +3,7 @@
  * reduce_wire.c: gradients between nodes. Everything is posted without waiting, so a slow pair of nodes
  * delays nobody else; a message sets out as soon as my whole node has written what it holds. */
 #include "comm/reduce_wire.h"
+#include "comm/trace.h"
 
 /* ---- lists of messages ----------------------------------------------------------------------------------- */
 
@@ -34,6 +35,7 @@ bool parcels_move(Reduce *r, ParcelList *list, void (*done)(Reduce *reduce, cons
             if (!parcel_settle(r, p)) continue;
             list->open--;
             moved = true;
+            trace_span(TRACE_EXCHANGE, list->what, p->begun, (int64_t)p->peer, parcel_bytes(r, p));
             if (done) done(r, p);
         }
         if (i == list->settled) list->settled++;
@@ -55,6 +57,7 @@ void wire_begin(Reduce *r) {
     for (size_t i = 0; i < wire->receives.count; i++) {
         Parcel *p = &wire->receives.parcel[i];
         float *to = r->own_inputs[p->group].data + r->chunk[number_of(r, p)].at;
+        p->begun = trace_time();
         r->comm->transport->receive(&p->request, p->peer, TAG_REDUCE, to, parcel_bytes(r, p));
     }
     wire->receives.started = wire->receives.count;
@@ -78,6 +81,7 @@ static void send_parcel(Reduce *r, Parcel *p) {
             tree_run(&group->tree, group->inputs, offset, 0, reduce_chunk_floats(r, c, c + 1), out + offset);
         }
     }
+    p->begun = trace_time();
     r->comm->transport->send(&p->request, p->peer, TAG_REDUCE, out + p->first * REDUCE_CHUNK, parcel_bytes(r, p));
 }
 

@@ -14,9 +14,11 @@ typedef struct Parcel {
     size_t group;  /* of gradients, sent: the segment of my node; received: the input of my tree */
     size_t bucket; /* of parameters */
     Request request;
+    double begun; /* for the trace */
 } Parcel;
 
 typedef struct ParcelList {
+    const char *what; /* for the trace */
     Parcel *parcel;
     size_t count, room;
     bool failed;

@@ -158,6 +158,11 @@ typedef struct LayerTime {
     double forward, backward;
 } LayerTime;
 void model_profile(Model *model, bool on);
+
+/* Called after each layer's forward and backward in a pass, with when it began (seconds of the monotonic clock); NULL:
+ * not. `what` is "forward" or "backward". Local. */
+typedef void (*ModelSpan)(const char *layer, const char *what, double begun);
+void model_on_span(Model *model, ModelSpan span);
 LayerTime model_layer_time(const Model *model, size_t layer);
 
 /* ---- description of what was built ------------------------------------------------------------------- */

@@ -129,6 +129,7 @@ struct Model {
     ModelNeed need;
     void *need_context;
     bool profile, poison;
+    ModelSpan span; /* NULL: nobody wants to know */
     Look *look;
 };
 

@@ -46,17 +46,18 @@ static void need_layer(const Model *model, size_t l) {
 
 static void layer_forward(Model *model, const Pass *pass, size_t l) {
     LayerNode *node = &model->node[l];
-    double start = model->profile ? now_ms() : 0;
+    double start = model->profile || model->span ? now_ms() : 0;
     if (!node->layer.type->needs) need_layer(model, l);
     memory_enter(model, forward_moment(model, l));
     node->layer.type->forward(&node->layer, pass);
     memory_leave(model, forward_moment(model, l));
     if (model->profile) node->time.forward += now_ms() - start;
+    if (model->span) model->span(node->layer.name, "forward", start * 1e-3);
 }
 
 static void layer_backward(Model *model, const Pass *pass, size_t l) {
     LayerNode *node = &model->node[l];
-    double start = model->profile ? now_ms() : 0;
+    double start = model->profile || model->span ? now_ms() : 0;
     memory_enter(model, backward_moment(model, l));
     if (node->active) {
         node->layer.type->backward(&node->layer, pass);
@@ -69,11 +70,12 @@ static void layer_backward(Model *model, const Pass *pass, size_t l) {
     }
     memory_leave(model, backward_moment(model, l));
     if (model->profile) node->time.backward += now_ms() - start;
+    if (model->span) model->span(node->layer.name, "backward", start * 1e-3);
 }
 
 static void run_loss(Model *model, const Pass *pass, const Batch *batch, ShardResult *result, int32_t *predicted) {
     LayerNode *last = &model->node[model->layers - 1];
-    double start = model->profile ? now_ms() : 0;
+    double start = model->profile || model->span ? now_ms() : 0;
     if (model->fused) need_layer(model, model->layers - 1);
     memory_enter(model, model->layers);
     loss_run(model, pass, batch, result, predicted);
@@ -82,6 +84,8 @@ static void run_loss(Model *model, const Pass *pass, const Batch *batch, ShardRe
     /* A fused layer's two passes cannot be told apart. */
     if (model->profile && pass->backward) last->time.backward += now_ms() - start;
     else if (model->profile) last->time.forward += now_ms() - start;
+    if (!model->span) return;
+    model->span(last->layer.name, model->fused && pass->backward ? "forward, loss, backward" : "loss", start * 1e-3);
 }
 
 static void forward_layers(Model *model, const Pass *pass) {
@@ -126,7 +130,7 @@ static const Value *forward_only(Model *model, const Pass *pass, const Batch *ba
         if (!decode || model->node[l].decodes) layer_forward(model, pass, l);
     need_layer(model, last);
     memory_enter(model, forward_moment(model, last));
-    double start = model->profile ? now_ms() : 0;
+    double start = model->profile || model->span ? now_ms() : 0;
     model->node[last].layer.type->forward(&model->node[last].layer, pass);
     if (model->profile) model->node[last].time.forward += now_ms() - start;
     return out;
@@ -154,6 +158,10 @@ void model_look(Model *model, Look *look) {
 void model_profile(Model *model, bool on) {
     model->profile = on;
     for (size_t l = 0; l < model->layers; l++) model->node[l].time = (LayerTime){0, 0};
+}
+
+void model_on_span(Model *model, ModelSpan span) {
+    model->span = span;
 }
 
 LayerTime model_layer_time(const Model *model, size_t layer) {

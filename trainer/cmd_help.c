@@ -12,11 +12,13 @@
 #include "trainer/config.h"
 
 const Command commands[] = {
-    {"train", "CONFIG [key=value ...] [--resume auto|never|PATH] [--dry-run] [--print-config]",
+    {"train", "CONFIG [key=value ...] [--resume auto|never|PATH] [--dry-run] [--print-config] [--trace FILE]",
      "train a model, or go on training it",
      "  --resume MODE    auto: go on from the newest checkpoint that verifies (default); never; or a file\n"
      "  --dry-run        the same path on real data, two steps, reports time and memory, writes nothing\n"
-     "  --print-config   print the effective config and end\n",
+     "  --print-config   print the effective config and end\n"
+     "  --trace FILE     what every rank did when, for Perfetto (ui.perfetto.dev) or chrome://tracing: steps, phases,\n"
+     "                   layers, messages between nodes, checkpoint writer; the first 50000 spans of each rank\n",
      true, command_train},
     {"eval", "CHECKPOINT [key=value ...] [--split train|validation|all] [--json]",
      "measure loss and scores of a checkpoint",

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "comm/arena.h"
+#include "comm/trace.h"
 #include "layers/ops/ops.h"
 #include "trainer/step.h"
 
@@ -136,9 +137,10 @@ StepRows groups_train(Groups *g, uint64_t epoch, size_t index, uint64_t step, Mo
     g->data_seconds = 0;
     for (size_t first = e->first_shard, end; first < e->end_shard; first = end) {
         end = engine_group_end(e, first);
-        double since = clock_seconds();
+        double since = clock_seconds(), begun = trace_time();
         const Batch *batch = loader_load(g->loader, epoch, index, first, end);
         g->data_seconds += clock_seconds() - since;
+        trace_span(TRACE_STEP, "data", begun, (int64_t)step, 0);
         rows.inputs += (double)rows_of(&batch->rows, PER_STEP);
         if (batch->rows.target_offset) rows.targets += (double)rows_of(&batch->rows, PER_TARGET_STEP);
         if (single(g)) model_train(e->model, batch, (uint64_t)e->config->run.seed, step, ready, context, result);

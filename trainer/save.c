@@ -15,6 +15,7 @@
 
 #include "comm/arena.h"
 #include "comm/log.h"
+#include "comm/trace.h"
 #include "trainer/names.h"
 
 struct Saver {
@@ -117,8 +118,10 @@ static Status write_job(Saver *s) {
 
 /* The message is this thread's: kept for the one that reports it. */
 static void write_and_note(Saver *s) {
+    double begun = trace_time();
     s->status = write_job(s);
     snprintf(s->message, sizeof s->message, "%s", s->status == OK ? "" : status_message());
+    trace_span(TRACE_WRITER, "write checkpoint", begun, (int64_t)s->job.step, 0);
 }
 
 static void *writer(void *context) {
@@ -174,6 +177,7 @@ static Status start_write(Saver *s, bool last) {
 
 Status saver_save(Saver *s, const RunState *state, bool last) {
     Engine *e = s->engine;
+    double begun = trace_time();
     bool root = comm_rank(e->comm) == 0;
     comm_phase(e->comm, "exchange", state->step);
     engine_settle(e);
@@ -198,5 +202,6 @@ Status saver_save(Saver *s, const RunState *state, bool last) {
         s->best = !isnan(state->best_loss) && state->best_step == state->step;
         status = start_write(s, last);
     }
+    trace_span(TRACE_STEP, "checkpoint", begun, (int64_t)state->step, 0);
     return last ? comm_agree(e->comm, status) : OK;
 }

@@ -4,11 +4,13 @@
 #include "trainer/step.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "comm/log.h"
+#include "comm/trace.h"
 #include "trainer/schedule.h"
 
 /* The status word of a rank: its wishes, its rows, and one result per shard it may own. */
@@ -73,10 +75,24 @@ void stepper_destroy(Stepper **stepper) {
     *stepper = NULL;
 }
 
-static void lap(Stepper *s, Phase phase, double *since) {
-    double now = clock_seconds();
+static void lap(Stepper *s, Phase phase, uint64_t step, double *since) {
+    static const char *const name[] = {"data", "forward and backward", "reduce", "optimizer", "publish"};
+    if (trace_time() > 0) trace_span(TRACE_STEP, name[phase], *since, (int64_t)step, 0);
+    double now = clock_seconds(); /* after the span, so that the next one does not overlap it */
     s->seconds[phase] += now - *since;
     *since = now;
+}
+
+static uint64_t tracing_step;
+
+static void trace_layer(const char *layer, const char *what, double begun) {
+    char name[128];
+    snprintf(name, sizeof name, "%s%s%s", layer, *what ? " " : "", what);
+    trace_span(TRACE_STEP, name, begun, (int64_t)tracing_step, 0);
+}
+
+void stepper_trace(Stepper *s) {
+    model_on_span(s->engine->model, trace_layer);
 }
 
 static void flag_ready(void *context, size_t offset, size_t count) {
@@ -160,13 +176,14 @@ Status stepper_take(Stepper *s, uint64_t step, unsigned ask, StepResult *r) {
     size_t batches = loader_batches(s->loader);
     *r = (StepResult){.lr = schedule_lr(&e->config->schedule, e->config->optimizer.lr, step, s->total),
                       .grad_norm = NAN};
-    double since = clock_seconds();
+    double begun = trace_time(), since = clock_seconds();
+    tracing_step = step;
     comm_phase(e->comm, "forward and backward", step);
     s->mine->asked = ask;
     s->mine->rows = groups_train(s->groups, (step - 1) / batches, (size_t)((step - 1) % batches), step, flag_ready, s,
                                  s->mine->shard);
     s->seconds[PHASE_DATA] += groups_data_seconds(s->groups);
-    lap(s, PHASE_COMPUTE, &since);
+    lap(s, PHASE_COMPUTE, step, &since);
     s->seconds[PHASE_COMPUTE] -= groups_data_seconds(s->groups);
 
     comm_phase(e->comm, "reduce", step);
@@ -175,15 +192,16 @@ Status stepper_take(Stepper *s, uint64_t step, unsigned ask, StepResult *r) {
     ShardResult total = gather(s, r);
     double scale;
     Status status = decide(s, step, &sum, &total, r, &scale);
-    lap(s, PHASE_REDUCE, &since);
+    lap(s, PHASE_REDUCE, step, &since);
 
     comm_phase(e->comm, "optimizer", step);
     if (scale != 0) update(s, step, r->lr, scale);
-    lap(s, PHASE_OPTIMIZER, &since);
+    lap(s, PHASE_OPTIMIZER, step, &since);
 
     comm_phase(e->comm, "publish", step);
     if (scale != 0) engine_publish(e);
-    lap(s, PHASE_PUBLISH, &since);
+    lap(s, PHASE_PUBLISH, step, &since);
+    trace_span(TRACE_STEP, "step", begun, (int64_t)step, 0);
     return status;
 }
 

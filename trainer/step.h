@@ -39,6 +39,9 @@ MUST_CHECK Status stepper_take(Stepper *stepper, uint64_t step, unsigned ask, St
 /* Seconds this rank spent in a phase since the last call. Local. */
 void stepper_times(Stepper *stepper, double seconds[PHASES]);
 
+/* From now on layers are traced too (comm/trace.h). Local. */
+void stepper_trace(Stepper *stepper);
+
 /* Monotonic seconds. Local. */
 double clock_seconds(void);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "comm/log.h"
+#include "comm/trace.h"
 #include "io/metrics.h"
 #include "trainer/evaluate.h"
 #include "trainer/predictions.h"
@@ -17,6 +18,7 @@
 #include "trainer/session.h"
 #include "trainer/stop.h"
 #include "trainer/summary.h"
+#include "trainer/trace_file.h"
 
 typedef struct Run {
     Session session;
@@ -115,7 +117,7 @@ static Status evaluate(Run *run, bool *best) {
     run->evaluated = run->state.step;
     *best = false;
     if (!has_validation(run)) return OK;
-    double since = clock_seconds();
+    double since = clock_seconds(), begun = trace_time();
     comm_phase(run->session.comm, "exchange", run->state.step);
     engine_settle(run->session.engine);
     Scores s;
@@ -128,6 +130,7 @@ static Status evaluate(Run *run, bool *best) {
     } else {
         run->state.since_best++;
     }
+    trace_span(TRACE_STEP, "evaluation", begun, (int64_t)run->state.step, 0);
     double now = clock_seconds();
     run->row_started += now - since;
     char score[64];
@@ -258,8 +261,18 @@ Status train_run(Comm *comm, const Config *config, const TrainOptions *options) 
     stop_install();
     Status status = session_open(comm, config, &run.session);
     if (status == OK) status = prepare(&run, options);
+    TraceFile *trace = NULL;
+    if (status == OK && options->trace) {
+        status = trace_file_start(comm, options->trace, &trace);
+        if (status == OK) stepper_trace(run.session.stepper);
+    }
     if (status == OK) status = go(&run, options);
     saver_destroy(&run.saver);
+    if (trace && (status == OK || status == STOPPED)) {
+        Status written = trace_file_finish(&trace);
+        if (written != OK) status = written;
+    }
+    trace_file_drop(&trace);
     if (run.metrics) metrics_close(&run.metrics);
     session_close(&run.session);
     return status;

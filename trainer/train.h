@@ -10,6 +10,7 @@
 typedef struct TrainOptions {
     const char *resume; /* "auto", "never" or a path */
     bool dry_run;
+    const char *trace; /* a file to write, or NULL */
 } TrainOptions;
 
 /* OK, STOPPED (75: by signal or time limit, resume) or an error on all ranks alike. Collective. */
