@@ -52,6 +52,7 @@ SHORTER = {  # what is not here runs whole
     "weather": [],
     "rain": [],
     "sentiment": ["train.epochs=3"],
+    "caption": ["data.sequences=300", "train.epochs=6"],
     "gpt": ["data.path=LICENSE", "data.seq_len=16", "train.steps=40", "model.emb.embedding_dim=16", "model.enc.num_layers=2",
             "model.enc.dim_feedforward=32", "schedule.warmup=10"],
 }
@@ -89,7 +90,8 @@ def overrides_of(name):
 
 class Data:
     vocabulary = features = classes = 0
-    x = y = lengths = None  # of what is trained and validated on
+    x = y = lengths = None  # of what is trained on
+    context = None  # [N, C]
     path = prepare = None
     predict_on = None  # x, lengths
     head = ["index", "predicted"]
@@ -109,6 +111,8 @@ def read_sequences(path, data):
     with h5py.File(path) as f:
         x, y = f["inputs"][()], f["targets"][()]
         data.lengths = torch.from_numpy(f["lengths"][()].astype(np.int64)) if "lengths" in f else torch.full((len(x),), x.shape[1])
+        if "context" in f:
+            data.context = torch.from_numpy(f["context"][()].astype(np.float32))
         if "vocabulary" in f:
             data.vocabulary = len(f["vocabulary"])
         elif x.dtype.kind != "f":
@@ -242,10 +246,19 @@ def quoted(cell):
     return '"' + cell.replace('"', '""') + '"' if cell != cell.strip() or set(cell) & set(',"\r\n') else cell
 
 
+def model_of(config, data):
+    return Model(layers_of(config), data.vocabulary, data.features, data.classes, 0 if data.context is None else data.context.shape[1])
+
+
+def give_context(model, data, rows, dtype):
+    model.context = None if data.context is None else data.context[rows].to(dtype)
+
+
 def predicted(model, data, dtype):
     x, lengths = data.predict_on
     x = x[:LINES].to(dtype) if data.features else x[:LINES]
     lengths = lengths[:LINES]
+    give_context(model, data, slice(0, LINES), dtype)
     with torch.no_grad():
         out = model(x, lengths)
     lines = []
@@ -268,7 +281,7 @@ def predicted(model, data, dtype):
 
 
 def train(config, data, initial, dtype):
-    model = Model(layers_of(config), data.vocabulary, data.features, data.classes).to(dtype)
+    model = model_of(config, data).to(dtype)
     model.load_state_dict({k: v.to(dtype) for k, v in initial.items()})
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = make_golden.optimizer_of(config, trained)
@@ -280,6 +293,7 @@ def train(config, data, initial, dtype):
         first = starts[(step - 1) % len(starts)]
         rows = slice(first, min(n, first + size))
         optimizer.zero_grad()
+        give_context(model, data, rows, dtype)
         _, loss = make_golden.loss_of(model, config, x[rows], data.y[rows], data.lengths[rows], per_step)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, config["train"].get("clip_norm", math.inf))
@@ -297,7 +311,7 @@ def make(name, directory):
     data = read_data(config, directory)
     config = settings(config, len(data.x))
     torch.manual_seed(SEED.get(name, 1))
-    initial = {k: v.clone() for k, v in Model(layers_of(config), data.vocabulary, data.features, data.classes).state_dict().items()}
+    initial = {k: v.clone() for k, v in model_of(config, data).state_dict().items()}
     losses, final, text = train(config, data, initial, torch.float64)
     single, single_final, single_text = train(config, data, initial, torch.float32)
     loss = np.abs(single / losses - 1).max()
