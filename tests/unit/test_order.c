@@ -3,11 +3,14 @@
  * test_order.c: the batches of an epoch hold every sequence once, with buckets of similar length, and follow
  * from seed, epoch and index alone, in whatever order they are asked for. */
 #include "data_files.h"
+#include "io/synthetic.h"
 #include "trainer/order.h"
 
 static Data *numbers(size_t count) {
     return open_data(
-        (DataConfig){.kind = DATA_SYNTHETIC, .decoder = true, .synthetic = {.task = 8, .sequences = count, .seed = 1}});
+        (DataConfig){.kind = DATA_SYNTHETIC,
+                     .decoder = true,
+                     .synthetic = {.task = synthetic_task("number_words"), .sequences = count, .seed = 1}});
 }
 
 static Order *order_of(const Data *data, OrderConfig config) {
