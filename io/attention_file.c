@@ -76,13 +76,16 @@ static Status create_sets(AttentionFile *file, size_t sequences) {
 
 /* ---- what the weights belong to ---------------------------------------------------------------------- */
 
-static Status put_lengths(const AttentionFile *file, const Data *data, size_t sequences) {
+static Status put_lengths(const AttentionFile *file, const Data *data, const AttentionTargets *targets,
+                          size_t sequences) {
+    const char *name = targets ? "target_lengths" : "lengths";
     hsize_t count = sequences;
     int64_t *length;
-    TRY(cells_allocate(sequences, sizeof *length, "lengths", (void **)&length));
-    for (size_t i = 0; i < sequences; i++) length[i] = (int64_t)data_length(data, SPLIT_ALL, i);
-    H5_SCOPED set = new_h5_set(&file->out, "lengths", H5T_STD_I64LE, 1, &count);
-    Status status = set < 0 ? new_h5_fail(&file->out, "lengths")
+    TRY(cells_allocate(sequences, sizeof *length, name, (void **)&length));
+    for (size_t i = 0; i < sequences; i++)
+        length[i] = (int64_t)(targets ? targets->length[i] : data_length(data, SPLIT_ALL, i));
+    H5_SCOPED set = new_h5_set(&file->out, name, H5T_STD_I64LE, 1, &count);
+    Status status = set < 0 ? new_h5_fail(&file->out, name)
                             : new_h5_rows(&file->out, set, H5T_NATIVE_INT64, length, 0, sequences, 1);
     free(length);
     return status;
@@ -106,8 +109,29 @@ static Status put_inputs(const AttentionFile *file, const Data *data, size_t seq
     return status;
 }
 
+static Status put_targets(const AttentionFile *file, const Data *data, const AttentionTargets *targets,
+                          size_t sequences) {
+    hsize_t dim[] = {sequences, targets->longest};
+    int32_t *ids;
+    TRY(put_lengths(file, data, targets, sequences));
+    if (targets->vocabulary && targets->vocabulary->token)
+        TRY(h5_vocabulary_write(&file->out, "target_vocabulary", targets->vocabulary));
+    H5_SCOPED set = new_h5_set(&file->out, "targets", H5T_STD_I32LE, 2, dim);
+    if (set < 0) return new_h5_fail(&file->out, "targets");
+    TRY(cells_allocate(targets->longest, sizeof *ids, "targets", (void **)&ids));
+    Status status = OK;
+    for (size_t i = 0; i < sequences && status == OK; i++) {
+        memset(ids, 0, targets->longest * sizeof *ids);
+        memcpy(ids, targets->symbol[i], targets->length[i] * sizeof *ids);
+        status = new_h5_rows(&file->out, set, H5T_NATIVE_INT32, ids, i, 1, targets->longest);
+    }
+    free(ids);
+    return status;
+}
+
 Status attention_file_create(const char *path, const Data *data, const Vocabulary *vocabulary,
-                             const AttentionForm *form, size_t forms, AttentionFile **out) {
+                             const AttentionTargets *targets, const AttentionForm *form, size_t forms,
+                             AttentionFile **out) {
     size_t sequences = data_sequences(data, SPLIT_ALL);
     *out = NULL;
     TRY(check_size(path, form, forms, sequences));
@@ -125,7 +149,8 @@ Status attention_file_create(const char *path, const Data *data, const Vocabular
     file->open = true;
     h5_lock();
     Status status = create_sets(file, sequences);
-    if (status == OK) status = put_lengths(file, data, sequences);
+    if (status == OK) status = put_lengths(file, data, NULL, sequences);
+    if (status == OK && targets) status = put_targets(file, data, targets, sequences);
     if (status == OK) status = put_inputs(file, data, sequences);
     if (status == OK && vocabulary && vocabulary->token && data_info(data)->ids)
         status = h5_vocabulary_write(&file->out, "vocabulary", vocabulary);

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "comm/arena.h"
-#include "io/attention_file.h"
 
 typedef struct Set {
     const Layer *layer;
@@ -81,13 +80,14 @@ static Status find_sets(AttentionWriter *w) {
     return status_fail(ERR_USAGE, "--attention (command line): the model has no layer of attention; leave it out");
 }
 
-static size_t longest(const AttentionWriter *w, Grain grain) {
+static size_t longest(const AttentionWriter *w, const AttentionTargets *targets, Grain grain) {
     const ModelSpec *spec = &w->engine->spec;
-    return grain == PER_SEQUENCE ? 0 : grain == PER_TARGET_STEP ? spec->max_target_length : spec->max_length;
+    if (grain == PER_SEQUENCE) return 0;
+    return grain == PER_STEP ? spec->max_length : targets ? targets->longest : spec->max_target_length;
 }
 
 /* Forms, and room for the largest piece. */
-static Status make_room(AttentionWriter *w) {
+static Status make_room(AttentionWriter *w, const AttentionTargets *targets) {
     size_t most = 0;
     w->form = calloc(w->sets, sizeof *w->form);
     if (!w->form) return status_fail(ERR_USAGE, "memory: no room for a list of layers; free some");
@@ -95,8 +95,8 @@ static Status make_room(AttentionWriter *w) {
         const AttentionSet *set = &w->set[i].set;
         w->form[i] = (AttentionForm){.name = w->set[i].name,
                                      .heads = set->heads,
-                                     .queries = longest(w, set->query),
-                                     .keys = longest(w, set->key),
+                                     .queries = longest(w, targets, set->query),
+                                     .keys = longest(w, targets, set->key),
                                      .channels = set->channels};
         size_t cells;
         if (!size_multiply3(w->form[i].queries ? w->form[i].queries : 1, w->form[i].keys,
@@ -110,17 +110,17 @@ static Status make_room(AttentionWriter *w) {
     return OK;
 }
 
-Status attention_create(Engine *engine, const Data *data, const Vocabulary *vocabulary, const char *path,
-                        AttentionWriter **out) {
+Status attention_create(Engine *engine, const Data *data, const Vocabulary *vocabulary, const AttentionTargets *targets,
+                        const char *path, AttentionWriter **out) {
     AttentionWriter *w = *out = calloc(1, sizeof *w);
     Status status = w ? OK : status_fail(ERR_USAGE, "memory: no room for weights of attention; free some");
     if (status == OK) {
         *w = (AttentionWriter){.look = {.take = take}, .engine = engine, .status = OK};
         status = find_sets(w);
     }
-    if (status == OK) status = make_room(w);
+    if (status == OK) status = make_room(w, targets);
     if (status == OK && comm_rank(engine->comm) == 0)
-        status = attention_file_create(path, data, vocabulary, w->form, w->sets, &w->file);
+        status = attention_file_create(path, data, vocabulary, targets, w->form, w->sets, &w->file);
     return comm_agree(engine->comm, status);
 }
 

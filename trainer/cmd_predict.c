@@ -200,7 +200,7 @@ static Status predict_all(Predictor *p, const char *path, const char *attention)
     Status status = make_room(p);
     if (status == OK && comm_rank(p->comm) == 0) status = prediction_create(path, &p->form, &p->file);
     TRY(comm_agree(p->comm, status));
-    if (attention) TRY(attention_create(p->engine, p->data, p->restored->vocabulary, attention, &p->attention));
+    if (attention) TRY(attention_create(p->engine, p->data, p->restored->vocabulary, NULL, attention, &p->attention));
     for (size_t b = 0; b < loader_batches(p->loader); b++) TRY(predict_batch(p, b));
     if (p->attention) TRY(attention_publish(&p->attention));
     status = p->file ? prediction_publish(&p->file) : OK;
@@ -306,10 +306,7 @@ Status command_predict(Comm *comm, int argc, char **argv) {
     Status status = restore_open(comm, rest[0], NULL, 0, &restored);
     bool decodes = status == OK && config_has_decoder(restored.config);
     if (status == OK) status = check_decoding(decodes, &decode, logits);
-    if (status == OK && decodes && attention)
-        status = status_fail(ERR_USAGE, "--attention (command line): the weights of a model with a decoder are not "
-                                        "written; leave it out");
-    if (status == OK && decodes) status = predict_decoded(comm, &restored, data, out, &decode);
+    if (status == OK && decodes) status = predict_decoded(comm, &restored, data, out, attention, &decode);
     else if (status == OK) status = run(&predictor, data, out, attention, logits);
     release(&predictor);
     restore_close(&restored);

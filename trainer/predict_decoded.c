@@ -12,6 +12,7 @@
 #include "comm/arena.h"
 #include "comm/log.h"
 #include "io/prediction.h"
+#include "trainer/attention.h"
 #include "trainer/decode.h"
 #include "trainer/loader.h"
 
@@ -34,8 +35,8 @@ typedef struct Predictor {
     Decoded *decoded; /* [sources of a rank] */
     Head *head;       /* the same; rank 0: also another rank's */
     int32_t *symbol;  /* [sources of a rank, room] */
-    Head *all;        /* rank 0: [sequences] */
-    int32_t **text;   /* rank 0: [sequences][count] */
+    Head *all;        /* [sequences] of those that this rank knows; rank 0 knows all */
+    int32_t **text;   /* [sequences][count, and the end where it ended] */
 } Predictor;
 
 /* ---- options ------------------------------------------------------------------------------------------- */
@@ -171,10 +172,9 @@ static Status make_room(Predictor *p) {
     p->decoded = calloc(share, sizeof *p->decoded);
     p->head = calloc(share, sizeof *p->head);
     p->symbol = calloc(cells, sizeof *p->symbol);
-    bool root = comm_rank(p->comm) == 0;
-    if (root) p->all = calloc(p->sequences, sizeof *p->all);
-    if (root) p->text = calloc(p->sequences, sizeof *p->text);
-    if (p->decoded && p->head && p->symbol && (!root || (p->all && p->text))) return OK;
+    p->all = calloc(p->sequences, sizeof *p->all);
+    p->text = calloc(p->sequences, sizeof *p->text);
+    if (p->decoded && p->head && p->symbol && p->all && p->text) return OK;
     return status_fail(ERR_USAGE, "memory: no room for the results of %zu sequences; give fewer at once", p->sequences);
 }
 
@@ -216,14 +216,16 @@ static Status decode_share(Predictor *p, size_t index, size_t first) {
     return OK;
 }
 
-/* Rank 0: a share of `count` sequences from `first` on. */
+/* A share of `count` sequences from `first` on. */
 static Status keep_share(Predictor *p, size_t first, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        size_t bytes = p->head[i].count * sizeof *p->symbol;
+        size_t symbols = p->head[i].count;
+        int32_t *text = malloc((symbols + 1) * sizeof *text);
+        if (!text) return status_fail(ERR_USAGE, "memory: no room for the results; give fewer at once");
+        memcpy(text, p->symbol + i * p->room, symbols * sizeof *text);
+        text[symbols] = (int32_t)p->config.symbols;
         p->all[first + i] = p->head[i];
-        p->text[first + i] = malloc(bytes + 1);
-        if (!p->text[first + i]) return status_fail(ERR_USAGE, "memory: no room for the results; give fewer at once");
-        memcpy(p->text[first + i], p->symbol + i * p->room, bytes);
+        p->text[first + i] = text;
     }
     return OK;
 }
@@ -243,15 +245,88 @@ static Status decode_batch(Predictor *p, size_t index) {
     comm_phase(p->comm, "prediction", index);
     fold_items(count, ranks, comm_rank(p->comm), &start, &end);
     TRY(comm_agree(p->comm, decode_share(p, index, first + start)));
+    Status status = keep_share(p, first + start, end - start);
     if (comm_rank(p->comm) != 0) exchange_share(p, 0, end - start);
-    Status status = OK;
-    for (size_t r = 0; r < ranks && comm_rank(p->comm) == 0; r++) {
+    for (size_t r = 1; r < ranks && comm_rank(p->comm) == 0; r++) {
         fold_items(count, ranks, r, &start, &end);
-        if (r > 0) exchange_share(p, r, end - start);
+        exchange_share(p, r, end - start);
         /* After a failure the other shares are still taken, so that nobody waits. */
         if (status == OK) status = keep_share(p, first + start, end - start);
     }
     return comm_agree(p->comm, status);
+}
+
+/* ---- attention ----------------------------------------------------------------------------------------- */
+
+/* Steps of a result: its symbols, and the one that said the end. */
+static size_t steps_of(const Head *head) {
+    return head->count + head->ended;
+}
+
+/* The longest result of all ranks. */
+static Status find_longest(const Predictor *p, size_t *longest) {
+    size_t mine = 1, *all = calloc(comm_size(p->comm), sizeof *all);
+    TRY(comm_agree(p->comm, all ? OK : status_fail(ERR_USAGE, "memory: no room for a number per rank; free some")));
+    for (size_t i = 0; i < p->sequences; i++)
+        if (steps_of(&p->all[i]) > mine) mine = steps_of(&p->all[i]);
+    comm_exchange(p->comm, &mine, sizeof mine, all);
+    for (size_t r = *longest = 0; r < comm_size(p->comm); r++)
+        if (all[r] > *longest) *longest = all[r];
+    free(all);
+    return OK;
+}
+
+/* The batch as if the results were its targets. */
+static void read_results(const Predictor *p, size_t first, Rows *rows, size_t *offset, int32_t *ids) {
+    rows->target_offset = offset;
+    rows->target_longest = 1;
+    for (size_t b = offset[0] = 0; b < rows->sequences; b++) {
+        size_t steps = steps_of(&p->all[first + b]), row = offset[b];
+        ids[row] = (int32_t)p->config.symbols;
+        memcpy(ids + row + 1, p->text[first + b], (steps ? steps - 1 : 0) * sizeof *ids);
+        offset[b + 1] = row + (steps ? steps : 1);
+        if (steps > rows->target_longest) rows->target_longest = steps;
+    }
+}
+
+static Status show_batches(const Predictor *p, Loader *loader, AttentionWriter *writer, size_t *offset, int32_t *ids) {
+    const Engine *e = p->engine;
+    for (size_t b = 0; b < loader_batches(loader); b++) {
+        size_t first = b * p->batch_size, rest = p->sequences - first, start, end;
+        fold_items(rest < p->batch_size ? rest : p->batch_size, comm_size(p->comm), comm_rank(p->comm), &start, &end);
+        Batch batch = *loader_load(loader, 0, b, e->first_shard, e->end_shard);
+        read_results(p, first + start, &batch.rows, offset, ids);
+        batch.target_ids = ids;
+        TRY(attention_batch(writer, &batch, first + start));
+    }
+    return OK;
+}
+
+static Status show_attention(const Predictor *p, const char *path) {
+    const ModelSpec *spec = &p->engine->spec;
+    AttentionTargets targets = {.symbol = (const int32_t *const *)p->text,
+                                .vocabulary = p->restored->target_vocabulary};
+    TRY(find_longest(p, &targets.longest));
+    Loader *loader = NULL;
+    AttentionWriter *writer = NULL;
+    size_t *length = calloc(p->sequences, sizeof *length), *offset = calloc(spec->max_sequences + 1, sizeof *offset);
+    int32_t *ids = calloc(spec->max_target_rows + 1, sizeof *ids);
+    Status status =
+        length && offset && ids
+            ? loader_create(p->engine, p->data, SPLIT_ALL, (LoaderConfig){.batch_size = p->batch_size}, &loader)
+            : status_fail(ERR_USAGE, "memory: no room for a batch; give fewer sequences at once");
+    status = comm_agree(p->comm, status);
+    for (size_t i = 0; i < p->sequences && status == OK; i++) length[i] = steps_of(&p->all[i]);
+    targets.length = length;
+    if (status == OK) status = attention_create(p->engine, p->data, p->restored->vocabulary, &targets, path, &writer);
+    if (status == OK) status = show_batches(p, loader, writer, offset, ids);
+    if (status == OK) status = attention_publish(&writer);
+    attention_abandon(&writer);
+    loader_destroy(&loader);
+    free(length);
+    free(offset);
+    free(ids);
+    return status;
 }
 
 /* ---- results ------------------------------------------------------------------------------------------- */
@@ -316,21 +391,22 @@ static void release(Predictor *p) {
     free(p->symbol);
 }
 
-static Status run(Predictor *p, const char *data, const char *out) {
+static Status run(Predictor *p, const char *data, const char *out, const char *attention) {
     TRY(comm_agree(p->comm, open_data(p->restored, data, &p->data)));
     p->sequences = data_sequences(p->data, SPLIT_ALL);
     TRY(build(p));
     TRY(comm_agree(p->comm, make_room(p)));
     for (size_t b = 0; b < loader_batches(p->loader); b++) TRY(decode_batch(p, b));
+    if (attention) TRY(show_attention(p, attention));
     return comm_agree(p->comm, finish(p, out));
 }
 
-Status predict_decoded(Comm *comm, const Restored *restored, const char *data, const char *out,
+Status predict_decoded(Comm *comm, const Restored *restored, const char *data, const char *out, const char *attention,
                        const DecodeOptions *options) {
     Predictor p = {.comm = comm, .restored = restored};
     Sampling sampling;
     TRY(configure(&p, options, &sampling));
-    Status status = run(&p, data, out);
+    Status status = run(&p, data, out, attention);
     release(&p);
     return status;
 }

@@ -28,9 +28,9 @@ typedef struct DecodeOptions {
 const char *decode_option_given(const DecodeOptions *options);
 
 /* Decodes the inputs of `data` (HDF5, or a line each with or without a target) and writes them to `out` (NULL:
- * CSV to stdout). Every rank decodes its share of each batch; rank 0 writes, and reports exact matches and the
+ * CSV to stdout), and to `attention` (NULL: nowhere) the weights of attention while it reads what it wrote. Every rank decodes its share of each batch; rank 0 writes, and reports exact matches and the
  * loss if targets are given. Collective. */
 MUST_CHECK Status predict_decoded(Comm *comm, const Restored *restored, const char *data, const char *out,
-                                  const DecodeOptions *options);
+                                  const char *attention, const DecodeOptions *options);
 
 #endif
