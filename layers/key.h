@@ -12,14 +12,15 @@
 #include <stdint.h>
 
 typedef enum KeyType {
-    KEY_BOOL,   /* bool: true | false */
-    KEY_SIZE,   /* size_t; null: SIZE_MAX */
-    KEY_INT,    /* int64_t; null: INT64_MIN */
-    KEY_REAL,   /* double; null: NAN */
-    KEY_CHOICE, /* int, the index in `choices` */
-    KEY_STRING, /* const char *; null: NULL */
-    KEY_PAIR,   /* double[2] */
-    KEY_STRINGS /* StringList: one string or a list of them */
+    KEY_BOOL,    /* bool: true | false */
+    KEY_SIZE,    /* size_t; null: SIZE_MAX */
+    KEY_INT,     /* int64_t; null: INT64_MIN */
+    KEY_REAL,    /* double; null: NAN */
+    KEY_CHOICE,  /* int, the index in `choices` */
+    KEY_STRING,  /* const char *; null: NULL */
+    KEY_PAIR,    /* double[2] */
+    KEY_STRINGS, /* StringList: one string or a list of them */
+    KEY_LAYERS   /* a list of layers, in the config's groups of layers; no value of its own */
 } KeyType;
 
 typedef struct StringList {

@@ -222,8 +222,10 @@ struct LayerType {
     const Key *keys;
     const char *shorthand; /* `- select: last` sets this key; NULL: none */
     size_t config_size, self_size;
+    size_t min_inputs; /* > 1: `input` must name so many */
     size_t max_inputs; /* 1 unless the layer reads several values */
     bool ids;          /* reads ids, not reals */
+    bool memory;       /* in a config its second input, if not named, is the encoder above */
     bool window;       /* its state is the past itself, at most plan_max_length steps with those of the pass */
     bool needs;        /* forward calls pass_need; else all its parameters are waited for before it */
     unsigned reads;    /* READS_IN | READS_OUT, what backward reads */
@@ -244,7 +246,9 @@ struct LayerType {
     bool (*attention)(const Layer *layer, size_t i, AttentionSet *set);
     /* One line of advice after planning ("dropout acts between layers ..."), NULL if none. */
     const char *(*advice)(const Layer *layer);
-    const LayerCase *cases; /* ends with name NULL */
+    /* Each ends with name NULL; NULL: none. The first reads the data, as often as min_inputs says; the second a
+     * layer over the target's stream, of as many features, and then the data. */
+    const LayerCase *cases, *decoder_cases;
 };
 
 /* ---- what plan() may ask for -------------------------------------------------------------------- */

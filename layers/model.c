@@ -100,6 +100,9 @@ static Status resolve_inputs(const Model *model, size_t index) {
     if (spec->inputs > layer->type->max_inputs || spec->inputs > LAYER_MAX_INPUTS)
         return plan_fail(layer, "input", "%zu inputs, but a layer of kind %s reads at most %zu", spec->inputs,
                          layer->type->kind, layer->type->max_inputs);
+    if (spec->inputs < layer->type->min_inputs)
+        return plan_fail(layer, "input", "%zu inputs, but a layer of kind %s reads at least %zu; name them all",
+                         spec->inputs, layer->type->kind, layer->type->min_inputs);
     if (spec->inputs == 0) {
         layer->in[layer->inputs++] = index == 0 ? &model->data->value : model->node[index - 1].layer.out[0];
     }

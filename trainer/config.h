@@ -88,10 +88,23 @@ typedef struct CommConfig {
     bool overlap;
 } CommConfig;
 
+/* An item of the model's list as it was written: a layer, or a group of layers under one name. */
+typedef struct ModelItem {
+    const char *kind, *name; /* name: its own, without the groups' around it */
+    StringList input;
+    bool frozen;
+    const LayerSpec *layer; /* of a residual: its addition; NULL for other groups */
+    struct ModelItem *item; /* of a group */
+    size_t items;
+    const char *output; /* full name of the value it gives */
+    bool broken;        /* while it is read: has a problem that was reported */
+} ModelItem;
+
 typedef struct Config {
     RunConfig run;
     DataSection data;
-    LayerSpec *layer;
+    ModelItem model;  /* all of the list, as a group */
+    LayerSpec *layer; /* the same, one layer after the other, with full names ("enc.rnn") */
     size_t layers;
     LossConfig loss;
     OptimizerConfig optimizer;

@@ -45,6 +45,8 @@ static const char *type_name(const Key *key) {
         return "2 numbers";
     case KEY_STRINGS:
         return "texts";
+    case KEY_LAYERS:
+        return "layers";
     }
     return "value";
 }
@@ -54,7 +56,7 @@ static const char *limits(ConfigMemory *memory, const Key *key) {
     char range[96];
     if (key->type == KEY_BOOL) return "true, false";
     if (key->type == KEY_CHOICE) return key_choices(memory, key->choices);
-    if (key->type == KEY_STRING || key->type == KEY_STRINGS) return "";
+    if (key->type == KEY_STRING || key->type == KEY_STRINGS || key->type == KEY_LAYERS) return "";
     return config_text(memory, "%s", key_range(key, range));
 }
 
@@ -85,12 +87,19 @@ static void table_print(ConfigMemory *memory, const Key *keys, const Key *also) 
         }
 }
 
+/* Kinds of layers, then those of groups. */
 static void kinds_print(void) {
     size_t width = 0;
     for (const LayerType *const *type = layer_types(); *type; type++) width = wider(width, (*type)->kind);
     for (const LayerType *const *type = layer_types(); *type; type++) {
+        if (group_kind((*type)->kind)) continue;
         printf("  %-*s  ", (int)width, (*type)->kind);
         wrap_print((*type)->summary ? (*type)->summary : "", width + 4);
+    }
+    puts("\nKinds that hold layers, `- encoder: [LAYERS]`; a layer in one is named encoder.rnn:");
+    for (const GroupKind *group = config_groups; group->kind; group++) {
+        printf("  %-*s  ", (int)width, group->kind);
+        wrap_print(group_summary(group), width + 4);
     }
 }
 
@@ -119,6 +128,13 @@ static void kind_print(ConfigMemory *memory, const LayerType *type) {
     wrap_print(type->summary ? type->summary : "a layer", strlen(type->kind) + 2);
     table_print(memory, type->keys, config_layer_keys);
     if (type->shorthand) printf("`- %s: VALUE` sets %s.\n", type->kind, type->shorthand);
+}
+
+static void group_print(ConfigMemory *memory, const GroupKind *group) {
+    printf("%s: ", group->kind);
+    wrap_print(group_summary(group), strlen(group->kind) + 2);
+    table_print(memory, config_group_keys, config_layer_keys);
+    printf("`- %s: [LAYERS]` sets %s.\n", group->kind, config_group_keys[0].name);
 }
 
 static void field_print(const char *name, const char *text) {
@@ -160,9 +176,11 @@ static bool dotted_print(ConfigMemory *memory, const char *name) {
     const char *owner = config_copy(memory, name, (size_t)(dot - name));
     const Section *section = config_section(owner);
     const LayerType *type = layer_type(owner);
+    const GroupKind *group = group_kind(owner);
     const Key *key = section ? key_find(section->keys, dot + 1) : NULL;
+    if (!key && group) key = key_find(config_group_keys, dot + 1);
     if (!key && type) key = key_find(type->keys, dot + 1);
-    if (!key && (type || strcmp(owner, "model") == 0)) key = key_find(config_layer_keys, dot + 1);
+    if (!key && (type || group || strcmp(owner, "model") == 0)) key = key_find(config_layer_keys, dot + 1);
     if (key) key_print(memory, owner, !section, key);
     return key != NULL;
 }
@@ -182,9 +200,10 @@ static bool bare_print(ConfigMemory *memory, const char *name) {
         if (found++) putchar('\n');
         key_print(memory, (*type)->kind, true, key);
     }
-    const Key *common = found ? NULL : key_find(config_layer_keys, name);
-    if (common) key_print(memory, "model", true, common);
-    return found > 0 || common;
+    const Key *other = found ? NULL : key_find(config_layer_keys, name);
+    if (!found && !other) other = key_find(config_group_keys, name);
+    if (other) key_print(memory, "model", true, other);
+    return found > 0 || other;
 }
 
 static void keys_offer(ConfigMemory *memory, Suggestion *suggestion, const char *owner, const Key *keys, bool dotted) {
@@ -205,6 +224,11 @@ static Status unknown(ConfigMemory *memory, const char *name) {
         keys_offer(memory, &suggestion, (*type)->kind, (*type)->keys, dotted);
         if (dotted) keys_offer(memory, &suggestion, (*type)->kind, config_layer_keys, true);
     }
+    for (const GroupKind *group = config_groups; group->kind; group++) {
+        suggestion_offer(&suggestion, group->kind);
+        keys_offer(memory, &suggestion, group->kind, config_group_keys, dotted);
+        if (dotted) keys_offer(memory, &suggestion, group->kind, config_layer_keys, true);
+    }
     keys_offer(memory, &suggestion, "model", config_layer_keys, dotted);
     const char *quoted = config_quote(memory, name);
     if (suggestion.best)
@@ -221,6 +245,7 @@ Status config_help(const char *key) {
     if (!key) all_print(memory);
     else if (config_section(key)) section_print(memory, config_section(key));
     else if (strcmp(key, "model") == 0) model_print(memory);
+    else if (group_kind(name)) group_print(memory, group_kind(name));
     else if (layer_type(name)) kind_print(memory, layer_type(name));
     else if (!dotted_print(memory, key) && !dotted_print(memory, name) &&
              (strchr(key, '.') || !bare_print(memory, key)))

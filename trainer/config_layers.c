@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * config_layers.c: the model's list. An item is a kind with its keys, `- lstm: {hidden_size: 128}`, a kind
- * alone, `- one_hot`, or a kind with the value of its main key, `- select: last`. */
+ * alone, `- one_hot`, a kind with the value of its main key, `- select: last`, or a group with its layers,
+ * `- encoder: [...]`. */
 #include <string.h>
 
 #include "trainer/config_private.h"
 #include "trainer/suggest.h"
 
-enum { NAME_LONGEST = 100 };
+enum { NAME_LONGEST = 100, FULL_NAME_LONGEST = 200 };
 
 /* ---- forms of an item --------------------------------------------------------------------------------- */
 
@@ -20,10 +21,11 @@ const char *layer_item(const Node *item, Node **value) {
     return item->entry[0].key;
 }
 
-/* The key that a plain value sets, NULL if the kind has none. */
-static const char *shorthand_of(const char *kind) {
+/* The key that a value without keys sets, NULL if the kind has none for it. */
+static const char *shorthand_of(const char *kind, const Node *value) {
     const LayerType *type = layer_type(kind);
-    return type ? type->shorthand : NULL;
+    if (group_kind(kind)) return value->kind == NODE_LIST ? config_group_keys[0].name : NULL;
+    return type && value->kind == NODE_SCALAR ? type->shorthand : NULL;
 }
 
 Node *layer_map(Reader *reader, Entry *item) {
@@ -31,8 +33,8 @@ Node *layer_map(Reader *reader, Entry *item) {
     const char *kind = layer_item(item->value, &value);
     if (!kind) return NULL;
     if (value && value->kind == NODE_MAP) return value;
-    const char *shorthand = shorthand_of(kind);
-    if (value && (value->kind != NODE_SCALAR || !shorthand)) return NULL;
+    const char *shorthand = value ? shorthand_of(kind, value) : NULL;
+    if (value && !shorthand) return NULL;
     Node *map = node_map(reader, value ? value->place : item->value->place);
     if (value) node_append(reader, map, shorthand, value->place, value);
     Node *whole = node_map(reader, item->value->place);
@@ -89,10 +91,10 @@ static bool name_is_fine(const char *name) {
            number_parse(name, &number) == NUMBER_NONE;
 }
 
-/* Reports a name of the wrong form or of an earlier layer; true if the name may stand. */
-static bool name_check(Reader *reader, const char *const *name, size_t i, const Node *given, Place place) {
-    const char *quoted = config_quote(reader->memory, name[i]),
-               *path = config_text(reader->memory, "model.%zu.name", i);
+/* Reports a name of the wrong form or of an earlier item; true if the name may stand. */
+static bool name_check(Reader *reader, const Scope *scope, size_t i, const Node *given, Place place) {
+    const char *name = scope->name[i], *quoted = config_quote(reader->memory, name),
+               *path = config_text(reader->memory, "%s.%zu.name", scope->path, i);
     if (given) place = given->place;
     if (given && !name_is_fine(given->text)) {
         problem_add(reader, place, path,
@@ -100,12 +102,17 @@ static bool name_check(Reader *reader, const char *const *name, size_t i, const 
                     NAME_LONGEST);
         return false;
     }
-    if (strcmp(name[i], "data") == 0) {
-        problem_add(reader, place, path, "the name 'data' belongs to the model's input; give another");
+    if (strlen(scope->prefix) <= FULL_NAME_LONGEST && strlen(scope->prefix) + strlen(name) > FULL_NAME_LONGEST) {
+        problem_add(reader, place, path, "with the groups around it, the name has more than %d characters; shorten one",
+                    FULL_NAME_LONGEST);
+        return false;
+    }
+    if (name_is_taken(name)) {
+        problem_add(reader, place, path, "the name %s belongs to the model's input; give another", quoted);
         return false;
     }
     for (size_t j = 0; j < i; j++) {
-        if (!name[j] || strcmp(name[j], name[i]) != 0) continue;
+        if (!scope->name[j] || strcmp(scope->name[j], name) != 0) continue;
         problem_add(reader, place, path, "the name %s belongs to layer %zu already; give another", quoted, j);
         return false;
     }
@@ -123,9 +130,11 @@ static const LayerType *type_of(Reader *reader, const char *kind, Place place, c
         suggestion_offer(&suggestion, (*each)->kind);
         all = config_text(reader->memory, "%s%s%s", all, *all ? ", " : "", (*each)->kind);
     }
-    if (config_is_planned("layer", kind))
-        problem_add(reader, place, path, "this version does not have the layer %s; it has %s", quoted, all);
-    else if (suggestion.best)
+    for (const GroupKind *group = config_groups; group->kind; group++) {
+        suggestion_offer(&suggestion, group->kind);
+        if (!layer_type(group->kind)) all = config_text(reader->memory, "%s, %s", all, group->kind);
+    }
+    if (suggestion.best)
         problem_add(reader, place, path, "unknown layer %s, did you mean '%s'?", quoted, suggestion.best);
     else problem_add(reader, place, path, "unknown layer %s; there are %s", quoted, all);
     return NULL;
@@ -141,94 +150,208 @@ static void keys_set(Reader *reader, const Key *keys, const Node *map, Place pla
     }
 }
 
-/* Inputs must come from layers above or from the data; which values a layer gives, the model knows. */
-static void input_check(Reader *reader, const Node *map, const char *const *name, size_t i, size_t count,
-                        const LayerSpec *spec, const char *path) {
+/* The values that `input` names, as full names; they must come from above. Which values a layer gives, the
+ * model knows. */
+static StringList input_find(Reader *reader, const Scope *scope, const Node *map, const StringList *input,
+                             const char *where) {
     const Entry *entry = node_entry(map, "input");
-    const char *where = config_text(reader->memory, "%s.input", path);
-    if (!entry) return;
-    if (spec->inputs > spec->type->max_inputs && spec->type->max_inputs > 0)
-        problem_add(reader, entry->value->place, where, "%zu inputs, but %s reads at most %zu", spec->inputs,
-                    spec->type->kind, spec->type->max_inputs);
-    for (size_t k = 0; k < spec->inputs; k++) {
-        if (!spec->input[k]) continue;
-        size_t length = strcspn(spec->input[k], ".");
-        const char *base = config_copy(reader->memory, spec->input[k], length),
-                   *quoted = config_quote(reader->memory, base);
+    StringList found = {.item = config_take(reader->memory, (input->count + 2) * sizeof *found.item)};
+    for (size_t k = 0; k < input->count; k++) {
+        bool known = true;
+        const char *value = input->item[k] ? scope_value(reader, scope, input->item[k], &known) : NULL;
         Place place = entry->value->kind == NODE_LIST ? entry->value->entry[k].value->place : entry->value->place;
-        Suggestion suggestion = suggestion_for(base);
-        bool known = strcmp(base, "data") == 0 || strcmp(base, "context") == 0, below = false;
-        for (size_t j = 0; j < count; j++) {
-            if (!name[j]) continue;
-            bool same = strcmp(name[j], base) == 0;
-            known |= same && j < i;
-            below |= same && j >= i;
-            if (j < i) suggestion_offer(&suggestion, name[j]);
-        }
-        if (known) continue;
-        if (below)
-            problem_add(reader, place, where, "%s is not above this layer; a layer reads what stands before it",
-                        quoted);
-        else if (suggestion.best)
-            problem_add(reader, place, where, "there is no layer %s, did you mean '%s'?", quoted, suggestion.best);
-        else problem_add(reader, place, where, "there is no layer %s above this one; name one, or 'data'", quoted);
+        if (!known) scope_unknown(reader, scope, input->item[k], place, where);
+        found.item[found.count++] = value;
+    }
+    return found;
+}
+
+static void input_count(Reader *reader, const Node *map, size_t count, size_t least, size_t most, const char *kind,
+                        Place place, const char *where) {
+    const Entry *entry = node_entry(map, "input");
+    if (entry) place = entry->value->place;
+    if (entry && entry->value->broken) return;
+    if (count > most) problem_add(reader, place, where, "%zu inputs, but %s reads at most %zu", count, kind, most);
+    else if (count < least)
+        problem_add(reader, place, where, "%zu inputs, but %s reads at least %zu; name them, like [rnn, attention]",
+                    count, kind, least);
+}
+
+/* What the layer reads, `input` and what stands in for what it leaves out. */
+static void layer_input(Reader *reader, const Scope *scope, const Node *map, const ModelItem *item, LayerSpec *spec,
+                        Place place, const char *path) {
+    const LayerType *type = spec->type;
+    const char *where = config_text(reader->memory, "%s.input", path);
+    StringList found = input_find(reader, scope, map, &item->input, where);
+    if (found.count == 0 && (type->memory || (scope->outer && scope->group->items == 0)))
+        found.item[found.count++] = scope_above(scope);
+    spec->input = found.item;
+    const char *encoder = type->memory && found.count == 1 ? scope_encoder(scope) : NULL;
+    if (encoder) found.item[found.count++] = encoder;
+    if (type->memory && found.count == 1)
+        problem_add(reader, place, where,
+                    "there is no encoder above that %s could look at; put an `encoder` there, or name two values",
+                    type->kind);
+    else input_count(reader, map, found.count, type->min_inputs, type->max_inputs, type->kind, place, where);
+    spec->inputs = found.count;
+}
+
+/* ---- the list --------------------------------------------------------------------------------------------------- */
+
+/* One item with its keys. */
+typedef struct Found {
+    const char *kind, *path, *full; /* full: the item's name with those of the groups around it */
+    Place place;
+    Node *map;
+} Found;
+
+static void keys_check(Reader *reader, const Found *found, const Key *keys) {
+    for (size_t k = 0; k < found->map->count; k++) {
+        const char *key = found->map->entry[k].key;
+        if (key_find(config_layer_keys, key) || key_find(keys, key)) continue;
+        const char *shown = config_quote(reader->memory, key);
+        key_unknown(reader, &found->map->entry[k],
+                    config_text(reader->memory, "%s.%.*s", found->path, (int)strlen(shown) - 2, shown + 1), found->kind,
+                    keys, config_layer_keys);
     }
 }
 
-static void layer_set(Reader *reader, Node *model, const char *const *name, size_t i, LayerSpec *spec) {
+static void list_set(Reader *reader, Scope *scope, Node *list, Config *config);
+
+/* Checks that it is a list with something in it. */
+static bool list_check(Reader *reader, const Node *list, const char *path) {
+    if (list->broken) return false;
+    if (list->kind == NODE_LIST && list->count > 0) return true;
+    const char *got = node_is_null(list) || list->count == 0 ? "nothing"
+                      : list->kind == NODE_MAP               ? "a mapping; start each layer with '-'"
+                                                             : "a text";
+    problem_add(reader, list->place, path,
+                "expected a list of layers, like [{lstm: {hidden_size: 128}}, linear], got %s",
+                list->kind == NODE_SCALAR && !node_is_null(list) ? "a text" : got);
+    return false;
+}
+
+/* The addition at the end of a residual. */
+static LayerSpec *addition(Reader *reader, const char *name, const char *reads, const char *last, Config *config) {
+    LayerSpec *spec = &config->layer[config->layers++];
+    *spec = (LayerSpec){.type = layer_type("residual"), .name = name, .inputs = 2};
+    spec->config = config_take(reader->memory, spec->type->config_size);
+    spec->input = config_take(reader->memory, 2 * sizeof *spec->input);
+    spec->input[0] = reads;
+    spec->input[1] = last;
+    return spec;
+}
+
+static void group_set(Reader *reader, const Scope *scope, const GroupKind *group, const Found *found, ModelItem *item,
+                      Config *config) {
     ConfigMemory *memory = reader->memory;
-    Entry *item = &model->entry[i];
+    const char *where = config_text(memory, "%s.input", found->path);
+    char unused;
+    StringList input = input_find(reader, scope, found->map, &item->input, where);
+    input_count(reader, found->map, input.count, 0, 1, found->kind, found->place, where);
+    keys_set(reader, config_group_keys, found->map, found->place, found->path, &unused);
+    keys_check(reader, found, config_group_keys);
+    const Entry *layers = node_entry(found->map, config_group_keys[0].name);
+    const char *path = config_text(memory, "%s.%s", found->path, config_group_keys[0].name);
+    if (!layers || !list_check(reader, layers->value, path)) return;
+    Scope inner = {.outer = scope,
+                   .group = item,
+                   .prefix = config_text(memory, "%s.", found->full),
+                   .path = found->path,
+                   .reads = input.count > 0 ? input.item[0]
+                            : group->reads  ? group->reads
+                                            : scope_above(scope),
+                   .frozen = scope->frozen || item->frozen};
+    list_set(reader, &inner, layers->value, config);
+    item->output = item->item[item->items - 1].output;
+    if (!group->adds) return;
+    item->layer = addition(reader, found->full, inner.reads, item->output, config);
+    item->output = found->full;
+}
+
+static void layer_set(Reader *reader, const Scope *scope, const Found *found, ModelItem *item, Config *config) {
+    LayerSpec *spec = &config->layer[config->layers++];
+    spec->type = layer_type(found->kind);
+    spec->config = config_take(reader->memory, spec->type->config_size);
+    keys_set(reader, spec->type->keys, found->map, found->place, found->path, spec->config);
+    keys_check(reader, found, spec->type->keys);
+    spec->name = found->full;
+    spec->frozen = scope->frozen || item->frozen;
+    layer_input(reader, scope, found->map, item, spec, found->place, found->path);
+    item->layer = spec;
+    item->output = spec->name;
+}
+
+static void item_set(Reader *reader, const Scope *scope, Node *list, size_t i, Config *config) {
+    ConfigMemory *memory = reader->memory;
+    ModelItem *item = &scope->group->item[i];
+    Entry *entry = &list->entry[i];
     Node *value;
-    const char *kind = layer_item(item->value, &value), *path = config_text(memory, "model.%zu", i);
-    if (!kind) {
-        form_reported(reader, item->value, path);
+    Found found = {.kind = layer_item(entry->value, &value), .path = config_text(memory, "%s.%zu", scope->path, i)};
+    item->name = scope->name[i];
+    if (!found.kind) {
+        form_reported(reader, entry->value, found.path);
         return;
     }
-    Place place = item->value->kind == NODE_MAP ? item->value->entry[0].place : item->value->place;
-    if (name_check(reader, name, i, name_given(value), place)) path = config_text(memory, "model.%s", name[i]);
-    spec->type = type_of(reader, kind, place, config_text(memory, "model.%zu", i));
-    if (!spec->type || (value && value->broken)) return;
-    Node *map = layer_map(reader, item);
-    if (!map) {
+    const char *index = found.path;
+    found.place = entry->value->kind == NODE_MAP ? entry->value->entry[0].place : entry->value->place;
+    if (name_check(reader, scope, i, name_given(value), found.place))
+        found.path = config_text(memory, "%s.%s", scope->path, item->name);
+    found.full = config_text(memory, "%s%s", scope->prefix, item->name);
+    const GroupKind *group = group_kind(found.kind);
+    if ((!group && !type_of(reader, found.kind, found.place, index)) || (value && value->broken)) return;
+    found.map = layer_map(reader, entry);
+    if (!found.map) {
         const char *got = value->kind == NODE_LIST ? "a list" : config_quote(memory, value->text);
-        problem_add(reader, value->place, path, "expected the keys of %s, like {frozen: false}, got %s", kind, got);
+        problem_add(reader, value->place, found.path, "expected the %s of %s, like %s, got %s",
+                    group ? "layers" : "keys", found.kind,
+                    group ? "[{lstm: {hidden_size: 128}}, linear]" : "{frozen: false}", got);
         return;
     }
     LayerCommon common = {0};
-    spec->config = config_take(memory, spec->type->config_size);
-    keys_set(reader, config_layer_keys, map, place, path, &common);
-    keys_set(reader, spec->type->keys, map, place, path, spec->config);
-    for (size_t k = 0; k < map->count; k++) {
-        const char *key = map->entry[k].key;
-        if (key_find(config_layer_keys, key) || key_find(spec->type->keys, key)) continue;
-        const char *shown = config_quote(memory, key);
-        key_unknown(reader, &map->entry[k], config_text(memory, "%s.%.*s", path, (int)strlen(shown) - 2, shown + 1),
-                    kind, spec->type->keys, config_layer_keys);
+    keys_set(reader, config_layer_keys, found.map, found.place, found.path, &common);
+    item->kind = found.kind;
+    item->input = common.input;
+    item->frozen = common.frozen;
+    if (group) group_set(reader, scope, group, &found, item, config);
+    else layer_set(reader, scope, &found, item, config);
+}
+
+static void list_set(Reader *reader, Scope *scope, Node *list, Config *config) {
+    scope->name = layer_names(reader, list);
+    scope->count = list->count;
+    scope->group->item = config_take(reader->memory, list->count * sizeof *scope->group->item);
+    for (size_t i = 0; i < list->count; i++) {
+        const size_t problems = reader->problems;
+        item_set(reader, scope, list, i, config);
+        scope->group->item[i].broken = reader->problems != problems;
+        scope->group->items++;
     }
-    spec->name = name[i];
-    spec->input = common.input.item;
-    spec->inputs = common.input.count;
-    spec->frozen = common.frozen;
-    input_check(reader, map, name, i, model->count, spec, path);
+}
+
+/* The most layers that the list can stand for. */
+static size_t layers_most(const Node *list) {
+    size_t count = 0;
+    for (size_t i = 0; list->kind == NODE_LIST && i < list->count; i++) {
+        Node *value;
+        const char *kind = layer_item(list->entry[i].value, &value);
+        const Entry *layers = node_entry(value, config_group_keys[0].name);
+        count++;
+        if (!kind || !group_kind(kind) || !value) continue;
+        if (value->kind == NODE_LIST) count += layers_most(value);
+        else if (layers) count += layers_most(layers->value);
+    }
+    return count;
 }
 
 void layers_set(Reader *reader, Node *model, Config *config) {
-    if (model->broken) return;
-    if (model->kind != NODE_LIST || model->count == 0) {
-        const char *got = node_is_null(model) || model->count == 0 ? "nothing"
-                          : model->kind == NODE_MAP                ? "a mapping; start each layer with '-'"
-                                                                   : "a text";
-        problem_add(reader, model->place, "model",
-                    "expected a list of layers, like [{lstm: {hidden_size: 128}}, linear], got %s",
-                    model->kind == NODE_SCALAR && !node_is_null(model) ? "a text" : got);
+    if (!list_check(reader, model, "model")) return;
+    const size_t most = layers_most(model);
+    if (most > CONFIG_MAX_LAYERS) {
+        problem_add(reader, model->place, "model", "%zu layers; at most %d are taken", most, CONFIG_MAX_LAYERS);
         return;
     }
-    if (model->count > CONFIG_MAX_LAYERS) {
-        problem_add(reader, model->place, "model", "%zu layers; at most %d are taken", model->count, CONFIG_MAX_LAYERS);
-        return;
-    }
-    const char **name = layer_names(reader, model);
-    config->layer = config_take(reader->memory, model->count * sizeof *config->layer);
-    config->layers = model->count;
-    for (size_t i = 0; i < model->count; i++) layer_set(reader, model, name, i, &config->layer[i]);
+    Scope scope = {.group = &config->model, .prefix = "", .path = "model", .reads = "data"};
+    config->layer = config_take(reader->memory, most * sizeof *config->layer);
+    list_set(reader, &scope, model, config);
 }

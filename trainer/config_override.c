@@ -34,7 +34,7 @@ static Entry *layer_named(Reader *reader, const Node *model, const char *which, 
         for (const char *digit = which; *digit && index < model->count; digit++)
             index = 10 * index + (size_t)(*digit - '0');
         if (index < model->count) return &model->entry[index];
-        problem_add(reader, place, NULL, "there is no layer %s; the model has %zu, counted from 0",
+        problem_add(reader, place, NULL, "there is no layer %s; the list has %zu, counted from 0",
                     config_quote(memory, which), model->count);
         return NULL;
     }
@@ -53,24 +53,37 @@ static Entry *layer_named(Reader *reader, const Node *model, const char *which, 
     return NULL;
 }
 
+/* The group's list of layers, NULL if the item is no group. */
+static Node *layers_of(Reader *reader, Entry *item) {
+    Node *value;
+    const char *kind = layer_item(item->value, &value);
+    const Node *map = kind && group_kind(kind) ? layer_map(reader, item) : NULL;
+    const Entry *layers = map ? node_entry(map, config_group_keys[0].name) : NULL;
+    return layers && layers->value->kind == NODE_LIST ? layers->value : NULL;
+}
+
 static void layer_override(Reader *reader, Node *root, const char *path, Place place, Node *value) {
     ConfigMemory *memory = reader->memory;
-    const char *dot = strchr(path, '.');
-    if (!dot || dot == path || dot[1] == '\0' || strchr(dot + 1, '.')) {
-        problem_add(
-            reader, place, NULL,
-            "name a layer and its key; write model.1.hidden_size=256 (counted from 0) or model.rnn.hidden_size=256");
-        return;
-    }
     const Entry *model = node_entry(root, "model");
     if (!model || model->value->kind != NODE_LIST) {
         problem_add(reader, place, NULL, "the config has no list of layers to change");
         return;
     }
-    Entry *item = layer_named(reader, model->value, config_copy(memory, path, (size_t)(dot - path)), place);
-    if (!item) return;
+    Node *list = model->value;
+    Entry *item = NULL;
+    for (const char *dot; list && (dot = strchr(path, '.')) && dot != path; path = dot + 1) {
+        item = layer_named(reader, list, config_copy(memory, path, (size_t)(dot - path)), place);
+        if (!item) return;
+        list = strchr(dot + 1, '.') ? layers_of(reader, item) : NULL;
+    }
+    if (!item || *path == '\0' || strchr(path, '.')) {
+        problem_add(reader, place, NULL,
+                    "name a layer and its key; write model.1.hidden_size=256 (counted from 0), "
+                    "model.rnn.hidden_size=256 or, in a group, model.encoder.rnn.hidden_size=256");
+        return;
+    }
     Node *map = layer_map(reader, item);
-    if (map) entry_put(reader, map, dot + 1, place, value);
+    if (map) entry_put(reader, map, path, place, value);
 }
 
 void override_apply(Reader *reader, Node *root, const char *text, size_t number) {

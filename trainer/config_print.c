@@ -136,6 +136,8 @@ void value_print(FILE *out, const Key *key, const void *base, bool absolute) {
         if (((const StringList *)value)->count == 0) break;
         strings_print(out, value, absolute);
         return;
+    case KEY_LAYERS: /* a group's, printed with it */
+        return;
     }
     fputs("null", out);
 }
@@ -150,16 +152,27 @@ static void keys_print(FILE *out, const Key *keys, const void *base, const char 
     }
 }
 
+static void items_print(FILE *out, const ModelItem *group, size_t depth) {
+    char indent[4 * CONFIG_MAX_DEPTH + 8];
+    const size_t left = 4 * depth + 2;
+    snprintf(indent, sizeof indent, "%*s", (int)left + 4, "");
+    for (size_t i = 0; i < group->items; i++) {
+        const ModelItem *item = &group->item[i];
+        LayerCommon common = {.name = item->name, .input = item->input, .frozen = item->frozen};
+        fprintf(out, "%*s- %s:\n", (int)left, "", item->kind);
+        keys_print(out, config_layer_keys, &common, indent, false);
+        if (item->item) {
+            fprintf(out, "%s%s:\n", indent, config_group_keys[0].name);
+            items_print(out, item, depth + 1);
+        } else {
+            keys_print(out, item->layer->type->keys, item->layer->config, indent, false);
+        }
+    }
+}
+
 static void model_print(FILE *out, const Config *config) {
     fputs("model:\n", out);
-    for (size_t i = 0; i < config->layers; i++) {
-        const LayerSpec *spec = &config->layer[i];
-        LayerCommon common = {
-            .name = spec->name, .input = {.item = spec->input, .count = spec->inputs}, .frozen = spec->frozen};
-        fprintf(out, "  - %s:\n", spec->type->kind);
-        keys_print(out, config_layer_keys, &common, "      ", false);
-        keys_print(out, spec->type->keys, spec->config, "      ", false);
-    }
+    items_print(out, &config->model, 0);
 }
 
 char *config_print(const Config *config, bool absolute) {

@@ -77,7 +77,7 @@ struct Node {
     size_t count, room;
 };
 
-enum { CONFIG_MAX_DEPTH = 16, CONFIG_MAX_KEYS = 256, CONFIG_MAX_LAYERS = 1000, CONFIG_MAX_BYTES = 1 << 20 };
+enum { CONFIG_MAX_DEPTH = 32, CONFIG_MAX_KEYS = 256, CONFIG_MAX_LAYERS = 1000, CONFIG_MAX_BYTES = 1 << 20 };
 
 /* The tree of one YAML document; an empty text is an empty scalar. NULL if it is not YAML that we take
  * (the problem is recorded). `override` and `number` as in Place. */
@@ -118,9 +118,6 @@ bool key_is_validation(const Key *key);
 /* Its value is a path, or may be one. */
 bool key_is_path(const Key *key);
 
-/* True if a later version of the program knows `name` at `where` ("data.kind", "data", "layer"). */
-bool config_is_planned(const char *where, const char *name);
-
 /* Open ends of ranges, which are inclusive in the tables. */
 #define BELOW_ONE 0.99999999999999988898
 #define ABOVE_ZERO 4.9406564584124654e-324
@@ -159,11 +156,46 @@ NumberFault number_parse(const char *text, double *out);
 void key_unknown(Reader *reader, const Entry *entry, const char *path, const char *owner, const Key *keys,
                  const Key *more);
 
+/* ---- groups of layers (config_groups.c) ------------------------------------------------------------- */
+
+typedef struct GroupKind {
+    const char *kind, *summary;
+    const char *reads; /* the value its first layer reads, NULL: the layer above */
+    bool adds;         /* its input is added to its last layer's output */
+} GroupKind;
+
+extern const GroupKind config_groups[]; /* alphabetical; ends with kind NULL */
+extern const Key config_group_keys[];
+const GroupKind *group_kind(const char *kind);
+const char *group_summary(const GroupKind *group);
+
+/* A list of layers while it is read. */
+typedef struct Scope {
+    const struct Scope *outer; /* NULL: the model's own list */
+    ModelItem *group;          /* the items read so far: group->item, group->items */
+    const char **name;         /* of all items of the list, see layer_names */
+    size_t count;
+    const char *prefix, *path; /* "enc.", "model.enc" */
+    const char *reads;         /* full name of what the first layer reads */
+    bool frozen;
+} Scope;
+
+/* Names that belong to what a batch brings. */
+bool name_is_taken(const char *name);
+/* The full name of the value that a layer at this place means by `text`: among its siblings, then further
+ * out. NULL if there is none, and with *known if a problem elsewhere is the reason. */
+const char *scope_value(Reader *reader, const Scope *scope, const char *text, bool *known);
+/* Of what stands above this place, and of the nearest encoder above it; NULL if there is none. */
+const char *scope_above(const Scope *scope);
+const char *scope_encoder(const Scope *scope);
+/* Reports that there is no value of that name. */
+void scope_unknown(Reader *reader, const Scope *scope, const char *text, Place place, const char *where);
+
 /* ---- layers (config_layers.c) ---------------------------------------------------------------------- */
 
 /* The kind that a list item names, NULL if it has no valid form. *value: its keys, maybe NULL. */
 const char *layer_item(const Node *item, Node **value);
-/* The names of all layers of the list as far as they can be told (NULL otherwise), defaults included. */
+/* The names of all items of a list as far as they can be told (NULL otherwise), defaults included. */
 const char **layer_names(Reader *reader, const Node *model);
 /* The item's keys as a map in the tree, made from its short forms if need be; NULL if it has no valid form. */
 Node *layer_map(Reader *reader, Entry *item);

@@ -217,16 +217,6 @@ bool key_is_path(const Key *key) {
            key == key_find(run_keys, "init_from");
 }
 
-/* Names of the whole program that this version may lack; what the tables above and the registry hold
- * never gets here. */
-static const struct {
-    const char *where, *names;
-} planned[] = {
-    {"layer", "one_hot|embedding|positional_encoding|rnn|lstm|gru|linear|activation|dropout|layer_norm|select|self_"
-              "attention|multi_head_attention|"
-              "basic_attention|channel_attention|transformer_encoder|residual|encoder|decoder"},
-};
-
 size_t key_choice(const char *choices, size_t index, const char **start) {
     const char *at = choices;
     for (; at && index > 0; index--) {
@@ -235,16 +225,6 @@ size_t key_choice(const char *choices, size_t index, const char **start) {
     }
     *start = at;
     return at ? strcspn(at, "|") : 0;
-}
-
-bool config_is_planned(const char *where, const char *name) {
-    for (size_t i = 0; i < sizeof planned / sizeof *planned; i++) {
-        if (strcmp(planned[i].where, where) != 0) continue;
-        const char *start;
-        for (size_t k = 0, length; (length = key_choice(planned[i].names, k, &start)) > 0; k++)
-            if (strlen(name) == length && memcmp(name, start, length) == 0) return true;
-    }
-    return false;
 }
 
 const char *key_choices(ConfigMemory *memory, const char *choices) {

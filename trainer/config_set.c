@@ -96,6 +96,8 @@ static const char *type_words(Reader *reader, const Key *key) {
         return "two numbers, like [0.9, 0.999]";
     case KEY_STRINGS:
         return "a text or a list of texts";
+    case KEY_LAYERS:
+        return "a list of layers";
     }
     return "a value";
 }
@@ -243,10 +245,7 @@ static void choice_set(Reader *reader, const Key *key, const Node *node, const c
         }
         suggestion_offer(&suggestion, name);
     }
-    if (config_is_planned(path, node->text))
-        problem_add(reader, node->place, path, "this version does not have %s; it has %s",
-                    config_quote(reader->memory, node->text), key_choices(reader->memory, key->choices));
-    else if (suggestion.best)
+    if (suggestion.best)
         problem_add(reader, node->place, path, "unknown value %s, did you mean '%s'?",
                     config_quote(reader->memory, node->text), suggestion.best);
     else wrong_type(reader, key, node, path, "");
@@ -319,6 +318,8 @@ static void null_set(const Key *key, void *value) {
     case KEY_STRINGS:
         *(StringList *)value = (StringList){0};
         break;
+    case KEY_LAYERS:
+        break;
     }
 }
 
@@ -356,6 +357,8 @@ void value_set(Reader *reader, const Key *key, Node *node, const char *path, voi
         break;
     case KEY_STRINGS:
         strings_set(reader, key, node, path, value);
+        break;
+    case KEY_LAYERS: /* config_layers.c reads it */
         break;
     }
     node->broken = reader->problems != problems;
@@ -416,10 +419,7 @@ void key_unknown(Reader *reader, const Entry *entry, const char *path, const cha
             all = config_text(memory, "%s%s%s", all, *all ? ", " : "", key->name);
         }
     const char *home = owner_of(entry->key);
-    if (config_is_planned(owner, entry->key))
-        problem_add(reader, entry->place, path, "this version does not have it; %s has %s", owner, all);
-    else if (suggestion.best)
-        problem_add(reader, entry->place, path, "unknown key, did you mean '%s'?", suggestion.best);
+    if (suggestion.best) problem_add(reader, entry->place, path, "unknown key, did you mean '%s'?", suggestion.best);
     else if (home)
         problem_add(reader, entry->place, path, "unknown key; it belongs to %s: %s.%s", home, home, entry->key);
     else problem_add(reader, entry->place, path, "unknown key; %s has %s", owner, all);

@@ -36,7 +36,7 @@ static Status plan_free(AttentionBlock *block, Layer *layer, Plan *plan) {
         Dense *in = &block->in[i];
         in->I = block->I[i];
         in->O = block->P;
-        in->grain = block->grain;
+        in->grain = i == 0 ? block->grain : block->key_grain;
         in->idle_bias = i == 1;
         const Init init = dense_init(in->I);
         snprintf(name, sizeof name, "%s%s", block->prefix, names[i]);
@@ -63,16 +63,24 @@ static Status plan_past(AttentionBlock *block, const Layer *layer, Plan *plan) {
     return OK;
 }
 
+static bool fits(const AttentionBlock *block, const Plan *plan) {
+    size_t queries = plan_max_rows(plan, block->grain), keys = plan_max_rows(plan, block->key_grain), reals;
+    return size_multiply3(block->heads, block->d, 3, &reals) && reals <= SIZE_MAX - PANEL &&
+           size_multiply3(reals + PANEL, queries > keys ? queries : keys, sizeof(double), &reals) &&
+           attention_scratch(block->d) <= SIZE_MAX / sizeof(double) / plan_threads(plan);
+}
+
 Status attention_plan(AttentionBlock *block, Layer *layer, Plan *plan) {
-    size_t reals;
-    if (!size_multiply3(block->heads, block->d, 3, &reals) ||
-        !size_multiply3(reals, plan_max_rows(plan, block->grain), sizeof(double), &reals) ||
-        attention_scratch(block->d) > SIZE_MAX / sizeof(double) / plan_threads(plan))
+    if (!fits(block, plan))
         return plan_fail(
             layer, NULL,
             "%zu heads of %zu features for %zu steps overflow the address space; make the layer or the batch smaller",
             block->heads, block->d, plan_max_rows(plan, block->grain));
     block->P = block->heads * block->d;
+    block->together = block->source[1] == block->source[0];
+    block->pad = block->together ? 0 : block->P % PANEL;
+    block->ldq = block->together ? 3 * block->P : block->P;
+    block->ldk = block->together ? 3 * block->P : block->pad + 2 * block->P;
     block->threads = plan_threads(plan);
     block->scale = (real)(1 / sqrt((double)block->d));
     block->layer = layer->key;
@@ -82,7 +90,8 @@ Status attention_plan(AttentionBlock *block, Layer *layer, Plan *plan) {
 
 void attention_plan_saved(const AttentionBlock *block, Plan *plan, AttentionSaved *saved) {
     size_t rows = plan_max_rows(plan, block->grain);
-    plan_saved(plan, &saved->qkv, rows * 3 * block->P);
+    plan_saved(plan, &saved->q, rows * block->ldq);
+    if (!block->together) plan_saved(plan, &saved->kv, plan_max_rows(plan, block->key_grain) * block->ldk);
     if (block->O) plan_saved(plan, &saved->context, rows * block->P);
     plan_saved(plan, &saved->norm, rows * 2 * block->heads);
 }
@@ -94,7 +103,8 @@ void attention_plan_scratch(const AttentionBlock *block, Plan *plan, AttentionWo
 
 void attention_plan_gradients(const AttentionBlock *block, Plan *plan, AttentionWork *work) {
     size_t rows = plan_max_rows(plan, block->grain);
-    plan_tmp(plan, &work->dqkv, rows * 3 * block->P);
+    plan_tmp(plan, &work->dq, rows * block->ldq);
+    if (!block->together) plan_tmp(plan, &work->dkv, plan_max_rows(plan, block->key_grain) * block->ldk);
     if (block->O) plan_tmp(plan, &work->dcontext, rows * block->P);
 }
 
@@ -104,6 +114,17 @@ typedef struct Group {
     size_t first, end; /* of 0 (query), 1 (key), 2 (value) */
     size_t input;
 } Group;
+
+/* Where column c of Q, K, V side by side lies in row 0 of the matrices that hold them. */
+static real *column_of(const AttentionBlock *block, real *q, real *kv, size_t group, size_t c) {
+    return block->together || group == 0 ? q + c : kv + block->pad + c - block->P;
+}
+static size_t ld_of(const AttentionBlock *block, size_t group) {
+    return group == 0 ? block->ldq : block->ldk;
+}
+static Grain grain_of(const AttentionBlock *block, size_t group) {
+    return group == 0 ? block->grain : block->key_grain;
+}
 
 /* The group that ends before part `end`, from the last to the first. */
 static Group group_before(const AttentionBlock *block, size_t end) {
@@ -119,19 +140,20 @@ static Group group_before(const AttentionBlock *block, size_t end) {
 /* ---- forward ------------------------------------------------------------------------------------------- */
 
 /* (1) with in_proj_weight: a packed operand begins at a multiple of 16 columns, so a group writes up to 15
- * columns of the one before, which comes later and writes them again. */
-static void project_torch(const AttentionBlock *block, size_t rows, const real *const x[], real *qkv) {
+ * columns of the one before, which comes later and writes them again, or of the padding. */
+static void project_torch(const AttentionBlock *block, const Rows *rows, const real *const x[],
+                          const AttentionSaved *saved) {
     const Dense *in = &block->in[0];
     EACH_GROUP(block) {
         const size_t column = group.first * block->P / PANEL * PANEL;
-        gemm(&(Gemm){.m = rows,
+        gemm(&(Gemm){.m = rows_of(rows, grain_of(block, group.first)),
                      .n = group.end * block->P - column,
                      .k = in->I,
                      .a = x[group.input],
                      .lda = in->I,
                      .b = in->forward.v + packed_count(in->I, column),
-                     .c = qkv + column,
-                     .ldc = 3 * block->P,
+                     .c = column_of(block, saved->q, saved->kv, group.first, column),
+                     .ldc = ld_of(block, group.first),
                      .bias = in->bias ? in->bias->v + column : NULL});
     }
 }
@@ -139,21 +161,21 @@ static void project_torch(const AttentionBlock *block, size_t rows, const real *
 static Attention attention_of(const AttentionBlock *block, const Pass *pass, const AttentionSaved *saved,
                               const AttentionWork *work) {
     const Rows *rows = &pass->rows;
-    const size_t ld = 3 * block->P;
+    const size_t P = block->P;
     return (Attention){.sequences = rows->sequences,
                        .q_offset = rows_offset(rows, block->grain),
-                       .k_offset = rows_offset(rows, block->grain),
+                       .k_offset = rows_offset(rows, block->key_grain),
                        .heads = block->heads,
                        .d = block->d,
                        .scale = block->scale,
                        .causal = block->causal,
-                       .q = saved->qkv,
-                       .k = saved->qkv + block->P,
-                       .v = saved->qkv + 2 * block->P,
-                       .ldq = ld,
-                       .ldk = ld,
-                       .ldv = ld,
-                       .ldo = block->P,
+                       .q = saved->q,
+                       .k = column_of(block, saved->q, saved->kv, 1, P),
+                       .v = column_of(block, saved->q, saved->kv, 1, 2 * P),
+                       .ldq = block->ldq,
+                       .ldk = block->ldk,
+                       .ldv = block->ldk,
+                       .ldo = P,
                        .norm = pass->backward ? saved->norm : NULL,
                        .p = pass->training ? (real)block->dropout : 0,
                        .key = {pass->seed, pass->step, block->layer, block->site},
@@ -165,11 +187,11 @@ static Attention attention_of(const AttentionBlock *block, const Pass *pass, con
 /* The pass's keys and values behind those of the passes before. */
 static void append_past(const AttentionBlock *block, const Pass *pass, const AttentionSaved *saved) {
     const size_t *offset = rows_offset(&pass->rows, block->grain), P = block->P;
+    const real *kv = column_of(block, saved->q, saved->kv, 1, P);
     for (size_t b = 0; b < pass->rows.sequences; b++) {
         const size_t past = (size_t)block->state.past[b], T = offset[b + 1] - offset[b];
         real *to = block->state.kv + (b * block->steps + past) * 2 * P;
-        for (size_t t = 0; t < T; t++)
-            memcpy(to + t * 2 * P, saved->qkv + (offset[b] + t) * 3 * P + P, 2 * P * sizeof *to);
+        for (size_t t = 0; t < T; t++) memcpy(to + t * 2 * P, kv + (offset[b] + t) * block->ldk, 2 * P * sizeof *to);
         block->state.past[b] = (real)(past + T);
     }
 }
@@ -205,12 +227,13 @@ static bool has_past(const AttentionBlock *block, const Pass *pass) {
 
 void attention_forward(const AttentionBlock *block, const Pass *pass, const AttentionSaved *saved,
                        const AttentionWork *work, const real *const x[], real *y) {
-    const size_t rows = rows_of(&pass->rows, block->grain), P = block->P;
+    const size_t P = block->P;
     if (block->names == ATTENTION_TORCH) {
-        project_torch(block, rows, x, saved->qkv); /* (1) */
+        project_torch(block, &pass->rows, x, saved); /* (1) */
     } else {
         for (size_t i = 0; i < ATTENTION_INPUTS; i++)
-            dense_forward(&block->in[i], rows, x[block->source[i]], block->I[i], saved->qkv + i * P, 3 * P);
+            dense_forward(&block->in[i], rows_of(&pass->rows, grain_of(block, i)), x[block->source[i]], block->I[i],
+                          column_of(block, saved->q, saved->kv, i, i * P), ld_of(block, i));
     }
     Attention attention = attention_of(block, pass, saved, work);
     attention.out = block->O ? saved->context : y;
@@ -218,11 +241,12 @@ void attention_forward(const AttentionBlock *block, const Pass *pass, const Atte
     if (carries) append_past(block, pass, saved);
     if (past) attend_past(block, pass, &attention); /* (2) */
     else op_attention(&attention);
-    if (block->O) dense_forward(&block->out, rows, saved->context, P, y, block->O); /* (3) */
+    if (block->O)
+        dense_forward(&block->out, rows_of(&pass->rows, block->grain), saved->context, P, y, block->O); /* (3) */
 }
 
 AttentionSet attention_set(const AttentionBlock *block) {
-    return (AttentionSet){.heads = block->heads, .query = block->grain, .key = block->grain};
+    return (AttentionSet){.heads = block->heads, .query = block->grain, .key = block->key_grain};
 }
 
 void attention_show(const AttentionBlock *block, const Layer *layer, const Pass *pass, const AttentionSaved *saved,
@@ -242,21 +266,27 @@ void attention_show(const AttentionBlock *block, const Layer *layer, const Pass 
 typedef struct InLeaf {
     const AttentionBlock *block;
     const real *const *x;
-    const real *dqkv;
+    const AttentionWork *work;
 } InLeaf;
+
+/* dQ, dK or dV from row `first` on. */
+static const real *gradient_of(const AttentionBlock *block, const AttentionWork *work, size_t group, size_t first) {
+    return column_of(block, work->dq, work->dkv, group, group * block->P) + first * ld_of(block, group);
+}
 
 static void in_weight_leaf(void *context, const Pass *pass, size_t s, real *dW) {
     const InLeaf *leaf = context;
     const AttentionBlock *block = leaf->block;
-    const size_t first = shard_row(&pass->rows, block->grain, s), end = shard_row(&pass->rows, block->grain, s + 1),
-                 P = block->P, I = block->I[0];
+    const size_t P = block->P, I = block->I[0];
     EACH_GROUP(block) {
-        const size_t m = (group.end - group.first) * P;
+        const Grain grain = grain_of(block, group.first);
+        const size_t m = (group.end - group.first) * P, first = shard_row(&pass->rows, grain, s),
+                     end = shard_row(&pass->rows, grain, s + 1);
         gemm_tn(&(GemmTn){.m = m,
                           .n = I,
                           .k = end - first,
-                          .a = leaf->dqkv + first * 3 * P + group.first * P,
-                          .lda = 3 * P,
+                          .a = gradient_of(block, leaf->work, group.first, first),
+                          .lda = ld_of(block, group.first),
                           .order = in_order(m),
                           .b = leaf->x[group.input] + first * I,
                           .ldb = I,
@@ -268,61 +298,68 @@ static void in_weight_leaf(void *context, const Pass *pass, size_t s, real *dW) 
 static void in_bias_leaf(void *context, const Pass *pass, size_t s, real *db) {
     const InLeaf *leaf = context;
     const AttentionBlock *block = leaf->block;
-    const size_t first = shard_row(&pass->rows, block->grain, s), end = shard_row(&pass->rows, block->grain, s + 1),
-                 ld = 3 * block->P;
-    column_sums(leaf->dqkv + first * ld, ld, in_order(ld), end - first, db, false);
-    op_zero(block->P, db + block->P);
+    const size_t P = block->P, parts = block->together ? 3 : 1;
+    for (size_t i = 0; i < ATTENTION_INPUTS; i += parts) {
+        const Grain grain = grain_of(block, i);
+        const size_t first = shard_row(&pass->rows, grain, s), end = shard_row(&pass->rows, grain, s + 1);
+        column_sums(gradient_of(block, leaf->work, i, first), ld_of(block, i), in_order(parts * P), end - first,
+                    db + i * P, false);
+    }
+    op_zero(P, db + P);
 }
 
 /* (1') with in_proj_weight */
-static void backward_torch(const AttentionBlock *block, const Pass *pass, const real *const x[], const real *dqkv,
-                           real *const dx[], bool add) {
+static void backward_torch(const AttentionBlock *block, const Pass *pass, const real *const x[],
+                           const AttentionWork *work, real *const dx[], const bool add[]) {
     const Dense *in = &block->in[0];
-    const size_t rows = rows_of(&pass->rows, block->grain), P = block->P;
-    InLeaf leaf = {block, x, dqkv};
+    const size_t P = block->P;
+    InLeaf leaf = {block, x, work};
     grad_shards(pass, in->weight, in_weight_leaf, &leaf);
     if (in->bias) grad_shards(pass, in->bias, in_bias_leaf, &leaf);
     EACH_GROUP(block) {
         if (dx[group.input])
-            gemm(&(Gemm){.m = rows,
+            gemm(&(Gemm){.m = rows_of(&pass->rows, grain_of(block, group.first)),
                          .n = in->I,
                          .k = (group.end - group.first) * P,
-                         .a = dqkv + group.first * P,
-                         .lda = 3 * P,
+                         .a = gradient_of(block, work, group.first, 0),
+                         .lda = ld_of(block, group.first),
                          .b = in->backward.v + group.first * P * PANEL,
                          .b_k = 3 * P,
                          .c = dx[group.input],
                          .ldc = in->I,
-                         .accumulate = add});
+                         .accumulate = add[group.input]});
     }
 }
 
 /* (1') with three matrices */
-static void backward_free(const AttentionBlock *block, const Pass *pass, const real *const x[], const real *dqkv,
-                          real *const dx[], bool add) {
-    const size_t rows = rows_of(&pass->rows, block->grain), P = block->P;
+static void backward_free(const AttentionBlock *block, const Pass *pass, const real *const x[],
+                          const AttentionWork *work, real *const dx[], const bool add[]) {
     for (size_t i = 0; i < ATTENTION_INPUTS; i++)
-        dense_gradients(&block->in[i], pass, dqkv + i * P, 3 * P, x[block->source[i]], block->I[i]);
+        dense_gradients(&block->in[i], pass, gradient_of(block, work, i, 0), ld_of(block, i), x[block->source[i]],
+                        block->I[i]);
     for (size_t i = 0; i < ATTENTION_INPUTS; i++) {
-        const bool again = i > 0 && block->source[i] == block->source[i - 1];
-        real *to = dx[block->source[i]];
-        if (to) dense_input_gradient(&block->in[i], rows, dqkv + i * P, 3 * P, to, block->I[i], add || again);
+        const size_t from = block->source[i];
+        const bool again = i > 0 && from == block->source[i - 1];
+        if (dx[from])
+            dense_input_gradient(&block->in[i], rows_of(&pass->rows, grain_of(block, i)),
+                                 gradient_of(block, work, i, 0), ld_of(block, i), dx[from], block->I[i],
+                                 add[from] || again);
     }
 }
 
 void attention_backward(const AttentionBlock *block, const Pass *pass, const AttentionSaved *saved,
                         const AttentionWork *work, const real *const x[], const real *y, const real *dy,
-                        real *const dx[], bool add) {
+                        real *const dx[], const bool add[]) {
     const size_t rows = rows_of(&pass->rows, block->grain), P = block->P;
     AttentionBackward backward = {.forward = attention_of(block, pass, saved, work),
                                   .dout = dy,
                                   .lddo = P,
-                                  .dq = work->dqkv,
-                                  .dk = work->dqkv + P,
-                                  .dv = work->dqkv + 2 * P,
-                                  .lddq = 3 * P,
-                                  .lddk = 3 * P,
-                                  .lddv = 3 * P,
+                                  .dq = work->dq,
+                                  .dk = column_of(block, work->dq, work->dkv, 1, P),
+                                  .dv = column_of(block, work->dq, work->dkv, 1, 2 * P),
+                                  .lddq = block->ldq,
+                                  .lddk = block->ldk,
+                                  .lddv = block->ldk,
                                   .delta = work->delta};
     backward.forward.out = block->O ? saved->context : (real *)(uintptr_t)y;
     if (block->O) {
@@ -331,8 +368,8 @@ void attention_backward(const AttentionBlock *block, const Pass *pass, const Att
         backward.dout = work->dcontext;
     }
     op_attention_backward(&backward); /* (2') */
-    if (block->names == ATTENTION_TORCH) backward_torch(block, pass, x, work->dqkv, dx, add);
-    else backward_free(block, pass, x, work->dqkv, dx, add);
+    if (block->names == ATTENTION_TORCH) backward_torch(block, pass, x, work, dx, add);
+    else backward_free(block, pass, x, work, dx, add);
 }
 
 void attention_weights(const AttentionBlock *block, const Pass *pass, const AttentionSaved *saved,

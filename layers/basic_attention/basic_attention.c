@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * basic_attention.c: one query per sequence looks at the sequence's rows (Luong et al. 2015, the dot form).
+ * basic_attention.c: queries look at the rows of their sequence (Luong et al. 2015, the dot form).
  *
- *   forward    w_t = e^(x_t . q) / sum_t e^(x_t . q),  y = sum_t w_t x_t
+ *   forward    w_it = e^(x_t . q_i) / sum_t e^(x_t . q_i),  y_i = sum_t w_it x_t
  *   backward   as in ops/attention.h, with x as keys and as values: dx is the sum of both gradients
  *
- *   x [R, H]   q, y [B, H]
+ *   x [R, H]   q, y [Q, H]: one query per sequence, or one per step of the input or of a decoder
  *
  * The query is the second input, [layer, query], or the final state h_n of the recurrent layer above: its last
- * H columns; with `query: last`, the sequence's last row. */
+ * H columns; with `query: last`, the sequence's last row. In a decoder, `input: [encoder, rnn]` asks at every
+ * step of the rnn. */
 #include <string.h>
 
 #include "layers/layer.h"
@@ -29,14 +30,14 @@ static const Key keys[] = {
 typedef struct Basic {
     size_t H, threads;
     bool last;
-    size_t *unit; /* [B + 1] offsets of one row per sequence */
+    size_t *unit; /* [B + 1] offsets of one row per sequence; NULL: of the query's stream */
     struct {
-        real *norm; /* [B, 2] */
+        real *norm; /* [Q, 2] */
     } saved;
     struct {
-        real *scratch, *q, *dq; /* [B, H] */
+        real *scratch, *q, *dq; /* [Q, H] */
         real *dk, *dv;          /* [R, H] */
-        real *delta;            /* [B] */
+        real *delta;            /* [Q] */
     } tmp;
 } Basic;
 
@@ -53,10 +54,6 @@ static Status plan_query(Layer *layer) {
         layer->inputs = 2;
     }
     const Value *query = layer->in[1];
-    if (query->grain != PER_SEQUENCE)
-        return plan_fail(layer, "input",
-                         "the query '%s' has one row per step; name one with a row per sequence, such as a select",
-                         query->name);
     const bool state = query == plan_sibling(query, "h_n");
     if (query->features != self->H && !(state && query->features > self->H))
         return plan_fail(layer, "input",
@@ -68,7 +65,7 @@ static Status plan_query(Layer *layer) {
 static Status basic_plan(Layer *layer, Plan *plan) {
     Basic *self = layer->self;
     const Value *in = layer->in[0];
-    const size_t B = plan_max_sequences(plan), R = plan_max_rows(plan, in->grain);
+    const size_t R = plan_max_rows(plan, in->grain);
     self->H = in->features;
     self->threads = plan_threads(plan);
     if (!grain_has_time(in->grain))
@@ -77,16 +74,18 @@ static Status basic_plan(Layer *layer, Plan *plan) {
     TRY(plan_query(layer));
     if (attention_scratch(self->H) > SIZE_MAX / sizeof(double) / self->threads)
         return plan_fail(layer, NULL, "%zu features overflow the address space", self->H);
-    plan_output(plan, layer, "", PER_SEQUENCE, self->H);
-    plan_index(plan, &self->unit, B + 1);
-    plan_saved(plan, &self->saved.norm, 2 * B);
+    const Grain grain = self->last ? PER_SEQUENCE : layer->in[1]->grain;
+    const size_t Q = plan_max_rows(plan, grain);
+    plan_output(plan, layer, "", grain, self->H);
+    if (!grain_has_time(grain)) plan_index(plan, &self->unit, Q + 1);
+    plan_saved(plan, &self->saved.norm, 2 * Q);
     plan_tmp(plan, &self->tmp.scratch, self->threads * attention_scratch(self->H));
-    if (self->last) plan_tmp(plan, &self->tmp.q, B * self->H);
+    if (self->last) plan_tmp(plan, &self->tmp.q, Q * self->H);
     if (!plan_trains(plan)) return OK;
-    plan_tmp(plan, &self->tmp.dq, B * self->H);
+    plan_tmp(plan, &self->tmp.dq, Q * self->H);
     plan_tmp(plan, &self->tmp.dk, R * self->H);
     plan_tmp(plan, &self->tmp.dv, R * self->H);
-    plan_tmp(plan, &self->tmp.delta, B);
+    plan_tmp(plan, &self->tmp.delta, Q);
     return OK;
 }
 
@@ -95,11 +94,11 @@ static Attention attention_of(const Layer *layer, const Pass *pass) {
     const Rows *rows = &pass->rows;
     const Value *in = layer->in[0], *query = self->last ? NULL : layer->in[1];
     const size_t H = self->H;
-    for (size_t b = 0; b <= rows->sequences; b++) self->unit[b] = b;
+    for (size_t b = 0; self->unit && b <= rows->sequences; b++) self->unit[b] = b;
     for (size_t b = 0; self->last && b < rows->sequences; b++)
         memcpy(self->tmp.q + b * H, in->v + (sequence_row(rows, in->grain, b + 1) - 1) * H, H * sizeof(real));
     return (Attention){.sequences = rows->sequences,
-                       .q_offset = self->unit,
+                       .q_offset = self->unit ? self->unit : rows_offset(rows, query->grain),
                        .k_offset = rows_offset(rows, in->grain),
                        .heads = 1,
                        .d = H,
@@ -123,12 +122,13 @@ static void basic_forward(Layer *layer, const Pass *pass) {
     op_attention(&attention);
     for (size_t b = 0; pass->look && b < attention.sequences; b++) {
         op_attention_weights(&attention, b, 0, pass->look->w);
-        pass->look->take(pass->look, layer, 0, b, 0, 1, attention.k_offset[b + 1] - attention.k_offset[b]);
+        pass->look->take(pass->look, layer, 0, b, 0, attention.q_offset[b + 1] - attention.q_offset[b],
+                         attention.k_offset[b + 1] - attention.k_offset[b]);
     }
 }
 
 static bool basic_set(const Layer *layer, size_t i, AttentionSet *set) {
-    *set = (AttentionSet){.heads = 1, .query = PER_SEQUENCE, .key = layer->in[0]->grain};
+    *set = (AttentionSet){.heads = 1, .query = layer->out[0]->grain, .key = layer->in[0]->grain};
     return i == 0;
 }
 
@@ -142,7 +142,7 @@ static void basic_backward(Layer *layer, const Pass *pass) {
     if (query && query->g) {
         lddq = query->features;
         dq = query->g + (lddq - H);
-        op_zero(rows->sequences * lddq, query->g);
+        op_zero(rows_of(rows, query->grain) * lddq, query->g);
     }
     AttentionBackward backward = {.forward = attention_of(layer, pass),
                                   .dout = layer->out[0]->g,
@@ -167,9 +167,15 @@ static const LayerCase cases[] = {
     {0},
 };
 
+static const LayerCase decoder_cases[] = {
+    {"the data's steps ask, 5 features", &(BasicConfig){FINAL}, 5, 0},
+    {"the data's steps ask, 17 features", &(BasicConfig){FINAL}, 17, 0},
+    {0},
+};
+
 const LayerType layer_basic_attention = {
     .kind = "basic_attention",
-    .summary = "one row per sequence: the mean of its rows, weighted by their likeness to a query",
+    .summary = "for every query the mean of a sequence's rows, weighted by their likeness to it",
     .keys = keys,
     .shorthand = "query",
     .config_size = sizeof(BasicConfig),
@@ -181,4 +187,5 @@ const LayerType layer_basic_attention = {
     .forward = basic_forward,
     .backward = basic_backward,
     .cases = cases,
+    .decoder_cases = decoder_cases,
 };

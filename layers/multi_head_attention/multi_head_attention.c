@@ -5,9 +5,10 @@
  * query, key and value are linear maps to num_heads * head_dim features, and `fc` maps to out_features.
  * The equations, shapes and names are in attention/attention_block.h.
  *
- *   query, key, value [R, I]   y [R, O]
+ *   query [R, I]   key, value [Rk, I]   y [R, O]
  *
- * `input: [query, key, value]` reads several layers; the value defaults to the key, both to the query. */
+ * `input: [query, key, value]` reads several layers; the value defaults to the key, both to the query. A decoder's
+ * query looks at an encoder's rows with `input: [rnn, encoder]`. */
 #include "layers/attention/attention_block.h"
 
 typedef struct MultiHeadConfig {
@@ -47,10 +48,10 @@ static Status plan_inputs(Layer *layer, AttentionBlock *block) {
                 layer, "input",
                 "'%s' has one row per sequence, attention reads one per step; name a layer before the select",
                 in[i]->name);
-    for (size_t i = 1; i < layer->inputs; i++)
-        if (in[i]->grain != in[0]->grain)
-            return plan_fail(layer, "input", "'%s' and '%s' have steps of different sequences; name two of one stream",
-                             in[0]->name, in[i]->name);
+    if (layer->inputs == 3 && in[1]->grain != in[2]->grain)
+        return plan_fail(layer, "input",
+                         "the keys '%s' and the values '%s' have different steps; name two that have equal",
+                         in[1]->name, in[2]->name);
     if (layer->inputs == 3 && in[2] == in[1]) layer->inputs = 2;
     if (layer->inputs == 2 && in[1] == in[0]) layer->inputs = 1;
     for (size_t i = 0; i < ATTENTION_INPUTS; i++) {
@@ -84,9 +85,14 @@ static Status multi_head_plan(Layer *layer, Plan *plan) {
                               .source = {block->source[0], block->source[1], block->source[2]},
                               .O = config->out_features == KEY_NULL_SIZE ? E : config->out_features,
                               .grain = layer->in[0]->grain,
+                              .key_grain = layer->in[layer->inputs - 1]->grain,
                               .bias = config->bias,
                               .causal = config->causal,
                               .dropout = config->dropout};
+    if (block->causal && block->key_grain != block->grain)
+        return plan_fail(layer, "causal",
+                         "the steps of '%s' are not those of '%s', so none comes later; leave the key out",
+                         layer->in[1]->name, layer->in[0]->name);
     plan_output(plan, layer, "", block->grain, block->O);
     TRY(attention_plan(block, layer, plan));
     attention_plan_saved(block, plan, &self->saved);
@@ -119,7 +125,8 @@ static void multi_head_backward(Layer *layer, const Pass *pass) {
     real *dx[ATTENTION_INPUTS] = {NULL, NULL, NULL};
     values_of(layer, x);
     for (size_t i = 0; i < layer->inputs; i++) dx[i] = layer->in[i]->g;
-    attention_backward(&self->block, pass, &self->saved, &self->tmp, x, layer->out[0]->v, layer->out[0]->g, dx, false);
+    attention_backward(&self->block, pass, &self->saved, &self->tmp, x, layer->out[0]->v, layer->out[0]->g, dx,
+                       (const bool[ATTENTION_INPUTS]){false});
 }
 
 static const LayerCase cases[] = {
@@ -127,6 +134,13 @@ static const LayerCase cases[] = {
     {"causal, dropout, no bias", &(MultiHeadConfig){3, KEY_NULL_SIZE, KEY_NULL_SIZE, false, true, 0.3}, 9, 0},
     {"free sizes", &(MultiHeadConfig){2, 5, 7, false, false, 0}, 4, 0},
     {"17 features to 33, causal", &(MultiHeadConfig){1, 17, 33, false, true, 0.2}, 3, 0},
+    {0},
+};
+
+static const LayerCase decoder_cases[] = {
+    {"2 heads of 3 features", &(MultiHeadConfig){2, KEY_NULL_SIZE, KEY_NULL_SIZE, true, false, 0}, 6, 0},
+    {"22 features, dropout, no bias", &(MultiHeadConfig){2, KEY_NULL_SIZE, KEY_NULL_SIZE, false, false, 0.3}, 22, 0},
+    {"free sizes", &(MultiHeadConfig){3, 7, 5, true, false, 0}, 4, 0},
     {0},
 };
 
@@ -145,4 +159,5 @@ const LayerType layer_multi_head_attention = {
     .forward = multi_head_forward,
     .backward = multi_head_backward,
     .cases = cases,
+    .decoder_cases = decoder_cases,
 };

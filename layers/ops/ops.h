@@ -37,6 +37,13 @@ void op_add(size_t n, const real *x, real *y);
 void op_copy(size_t n, const real *x, real *y);
 void op_zero(size_t n, real *y);
 
+/* Row r of y [., features] = row r of x, for columns of wider matrices. Threaded. */
+void op_copy_columns(size_t rows, size_t features, const real *x, size_t ldx, real *y, size_t ldy);
+/* Every row of sequence b of y = row b of x [sequences, features]; and the sum over them, in order, of a
+ * gradient dy, written to dx. Threaded over sequences. */
+void op_repeat_rows(size_t sequences, const size_t *offset, size_t features, const real *x, real *y, size_t ldy);
+void op_sum_rows(size_t sequences, const size_t *offset, size_t features, const real *dy, size_t lddy, real *dx);
+
 /* Row r of y = row r of x times the dropout mask of this site: 0 with probability p, else 1 / (1 - p).
  * The mask depends only on the key and on what names the element: position in the global batch of the
  * row's sequence, time in it, feature. Applying it to dy gives dx. x may be y. Threaded. */

@@ -55,6 +55,36 @@ void op_zero(size_t n, real *y) {
     EACH_BLOCK(n, FLAT_BLOCK, threads_for(n, 1), memset(y + first, 0, count * sizeof *y));
 }
 
+/* ---- columns ------------------------------------------------------------------------------------------- */
+
+static void copy_rows(size_t rows, size_t features, const real *x, size_t ldx, real *y, size_t ldy) {
+    for (size_t r = 0; r < rows; r++) memcpy(y + r * ldy, x + r * ldx, features * sizeof *y);
+}
+
+void op_copy_columns(size_t rows, size_t features, const real *x, size_t ldx, real *y, size_t ldy) {
+    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features),
+               copy_rows(count, features, x + first * ldx, ldx, y + first * ldy, ldy));
+}
+
+static void sum_rows(size_t rows, size_t features, const real *dy, size_t lddy, real *dx) {
+    memset(dx, 0, features * sizeof *dx);
+    for (size_t r = 0; r < rows; r++) ops_kernels->rows.add(features, dy + r * lddy, dx);
+}
+
+void op_repeat_rows(size_t sequences, const size_t *offset, size_t features, const real *x, real *y, size_t ldy) {
+    const int team = sequences ? threads_for(offset[sequences], features) : 1;
+#pragma omp parallel for schedule(static) num_threads(team)
+    for (size_t b = 0; b < sequences; b++)
+        copy_rows(offset[b + 1] - offset[b], features, x + b * features, 0, y + offset[b] * ldy, ldy);
+}
+
+void op_sum_rows(size_t sequences, const size_t *offset, size_t features, const real *dy, size_t lddy, real *dx) {
+    const int team = sequences ? threads_for(offset[sequences], features) : 1;
+#pragma omp parallel for schedule(static) num_threads(team)
+    for (size_t b = 0; b < sequences; b++)
+        sum_rows(offset[b + 1] - offset[b], features, dy + offset[b] * lddy, lddy, dx + b * features);
+}
+
 /* ---- dropout ------------------------------------------------------------------------------------------- */
 
 /* Philox's key for a site at a step; the counter holds (feature, time, position, step) in 32 bits each,

@@ -46,6 +46,7 @@ static Status self_attention_plan(Layer *layer, Plan *plan) {
                                    .d = H,
                                    .I = {I, I, I},
                                    .grain = in->grain,
+                                   .key_grain = in->grain,
                                    .bias = config->bias,
                                    .causal = config->causal,
                                    .dropout = config->dropout};
@@ -75,7 +76,7 @@ static void self_attention_backward(Layer *layer, const Pass *pass) {
     const real *x = layer->in[0]->v;
     real *dx = layer->in[0]->g;
     attention_backward(&self->block, pass, &self->saved, &self->tmp, &x, layer->out[0]->v, layer->out[0]->g, &dx,
-                       false);
+                       (const bool[]){false});
 }
 
 static const LayerCase cases[] = {

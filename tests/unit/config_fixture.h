@@ -58,6 +58,7 @@ static inline void assert_refused(const char *name, const char *text, const char
             append(expected, type == layer_types() ? "" : ", ");
             append(expected, (*type)->kind);
         }
+        if (kinds) append(expected, ", decoder, encoder");
     }
     Config *config = NULL;
     Status status = config_parse(text, "c.yaml", override, override ? count_of(override) : 0, &config);

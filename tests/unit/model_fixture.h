@@ -271,7 +271,10 @@ typedef struct LinearChoice {
 /* ---- a model of one case ----------------------------------------------------------------------------- */
 
 typedef struct CaseModel {
-    LayerSpec layer;
+    LayerSpec layer[2]; /* of a decoder's case: an embedding of the target first */
+    size_t layers;
+    size_t embedding[3]; /* its config: as layers/embedding has it */
+    const char *input[2], *target;
     Sample sample;
     ModelSpec spec;
     const char *probe[SAMPLE_MOST_PROBES];
@@ -279,15 +282,29 @@ typedef struct CaseModel {
 } CaseModel;
 
 /* The layer alone on the data; the loss is a random projection of all its outputs. */
-static inline void case_start(CaseModel *model, const LayerType *type, const LayerCase *layer_case, size_t sequences,
-                              size_t stretch) {
-    *model = (CaseModel){.layer = {.type = type, .name = type->kind, .config = (void *)(uintptr_t)layer_case->config}};
+static inline void case_start(CaseModel *model, const LayerType *type, const LayerCase *layer_case, bool decodes,
+                              size_t sequences, size_t stretch) {
+    *model = (CaseModel){.layers = decodes ? 2 : 1,
+                         .embedding = {KEY_NULL_SIZE, layer_case->features, KEY_NULL_SIZE},
+                         .input = {decodes ? "query" : "data", "data"},
+                         .target = "target"};
+    model->layer[0] = (LayerSpec){.type = layer_type("embedding"),
+                                  .name = "query",
+                                  .config = model->embedding,
+                                  .input = &model->target,
+                                  .inputs = 1};
+    model->layer[model->layers - 1] = (LayerSpec){.type = type,
+                                                  .name = type->kind,
+                                                  .config = (void *)(uintptr_t)layer_case->config,
+                                                  .input = model->input,
+                                                  .inputs = decodes ? 2 : type->min_inputs};
     sample_make(&model->sample, sequences, stretch, layer_case->features, layer_case->vocabulary, PER_STEP, 5);
     sample_context(&model->sample, 3);
-    model->spec = rig_spec(&model->sample, &model->layer, 1, LOSS_NONE);
+    if (decodes) sample_target(&model->sample, 9);
+    model->spec = rig_spec(&model->sample, model->layer, model->layers, LOSS_NONE);
     Model *outline;
     check(model_create(&model->spec, &outline));
-    const Layer *layer = model_layer(outline, 0);
+    const Layer *layer = model_layer(outline, model->layers - 1);
     for (size_t i = 0; i < layer->outputs; i++) {
         snprintf(model->name[i], sizeof model->name[i], "%s", layer->out[i]->name);
         model->probe[i] = model->name[i];
@@ -299,6 +316,14 @@ static inline void case_start(CaseModel *model, const LayerType *type, const Lay
     model->spec.input_gradient = true;
     model_destroy(&outline);
 }
+
+/* Does `body` for every case of every kind, as `type`, `layer_case` and `decodes`. */
+#define EACH_CASE(body)                                                                                                \
+    for (const LayerType *const *type = layer_types(); *type; type++)                                                  \
+        for (int decodes = 0; decodes < 2; decodes++)                                                                  \
+            for (const LayerCase *layer_case = decodes ? (*type)->decoder_cases : (*type)->cases;                      \
+                 layer_case && layer_case->name; layer_case++)                                                         \
+    body
 
 static inline void case_stop(CaseModel *model) {
     sample_free(&model->sample);

@@ -195,7 +195,7 @@ static void test_overrides(void **state) {
                        "command line: optimizer.lrr=1: unknown key, did you mean 'lr'?",
                        "command line: train.steps=x: expected a whole number, got 'x'",
                        "command line: model.rrn.hidden_size=1: there is no layer 'rrn', did you mean 'rnn'?",
-                       "command line: model.7.name=x: there is no layer '7'; the model has 4, counted from 0",
+                       "command line: model.7.name=x: there is no layer '7'; the list has 4, counted from 0",
                        "command line: model.rnn.hiden_size=3: unknown key, did you mean 'hidden_size'?",
                        "command line: steps: not of the form key=value; write section.key=value, like "
                        "optimizer.lr=1e-3 or model.rnn.hidden_size=256",
@@ -207,7 +207,7 @@ static void test_overrides(void **state) {
                        "command line: data.path=[a: not valid YAML: did not find expected ',' or ']'; check "
                        "indentation, brackets and quotes",
                        "command line: model.rnn=3: name a layer and its key; write model.1.hidden_size=256 (counted "
-                       "from 0) or model.rnn.hidden_size=256"});
+                       "from 0), model.rnn.hidden_size=256 or, in a group, model.encoder.rnn.hidden_size=256"});
     assert_refused("file first", THREE "run: {sed: 1}\n", (const char *const[MOST]){"train.batch_size=0"},
                    (const char *const[MOST]){"c.yaml:7:7: run.sed: unknown key, did you mean 'seed'?",
                                              "command line: train.batch_size=0: must be >= 1, is 0"});

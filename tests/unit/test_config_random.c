@@ -121,6 +121,9 @@ static void add_value(Text *text, const Key *key) {
             add(text, n > 1 ? ", " : "");
         }
         add(text, "]");
+        return;
+    case KEY_LAYERS:
+        break;
     }
 }
 
@@ -137,23 +140,39 @@ static void add_keys(Text *text, const Key *keys, const char *indent) {
     }
 }
 
-static void random_config(Text *text) {
+static void add_layers(Text *text, size_t depth) {
+    char indent[40];
     size_t kinds = 0;
     while (layer_types()[kinds]) kinds++;
+    snprintf(indent, sizeof indent, "%*s", (int)(4 * depth + 6), "");
+    for (size_t i = 0, n = 1 + below(depth ? 3 : 5); i < n; i++) {
+        const LayerType *type = layer_types()[below(kinds)];
+        const bool group = group_kind(type->kind) || (depth < 3 && below(4) == 0);
+        const char *kind = group ? config_groups[below(3)].kind : type->kind;
+        add(text, "%*s- %s:\n", (int)(4 * depth + 2), "", kind);
+        if (below(2)) add(text, "%sname: n-%zu\n", indent, i);
+        if (!group && type->min_inputs > 1) add(text, "%sinput: [data, data]\n", indent);
+        else if (below(4) == 0) add(text, "%sinput: data\n", indent);
+        if (below(4) == 0) add(text, "%sfrozen: true\n", indent);
+        if (!group) {
+            add_keys(text, type->keys, indent);
+        } else if (depth < 3) {
+            add(text, "%slayers:\n", indent);
+            add_layers(text, depth + 1);
+        } else {
+            add(text, "%slayers: [one_hot]\n", indent);
+        }
+    }
+}
+
+static void random_config(Text *text) {
     text->length = 0;
     for (const Section *section = config_sections; section->name; section++) {
         add(text, "%s:\n", section->name);
         add_keys(text, section->keys, "  ");
     }
     add(text, "model:\n");
-    for (size_t i = 0, n = 1 + below(5); i < n; i++) {
-        const LayerType *type = layer_types()[below(kinds)];
-        add(text, "  - %s:\n", type->kind);
-        if (below(2)) add(text, "      name: n-%zu\n", i);
-        if (below(4) == 0) add(text, "      input: data\n");
-        if (below(4) == 0) add(text, "      frozen: true\n");
-        add_keys(text, type->keys, "      ");
-    }
+    add_layers(text, 0);
 }
 
 /* ---- the same values ----------------------------------------------------------------------------------- */
@@ -196,6 +215,9 @@ static void assert_same_keys(const char *owner, const Key *keys, const void *one
             break;
         case KEY_STRINGS:
             same = same_strings(a, b);
+            break;
+        case KEY_LAYERS:
+            break;
         }
         if (!same) fail_msg("%s.%s changed on the way through text", owner, key->name);
     }

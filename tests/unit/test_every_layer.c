@@ -4,7 +4,7 @@
  * values and parameters: the same bits on any number of threads; gradients over shards folded in the
  * one tree, however shards are spread over ranks; nothing read outside its life; every float of the
  * gradient announced once and final then; batches without sequences. With the name of a kind: its cases alone. */
-#include "tests/unit/model_fixture.h"
+#include "tests/unit/decoder_fixture.h"
 
 #include "layers/ops/ops.h"
 
@@ -185,8 +185,9 @@ static void check_empty(const char *what, const ModelSpec *spec, const Sample *s
     rig_start(&rig, spec, sample, 0, 2, 2);
     model_poison(rig.model, true);
     memset(rig.offset, 0, sizeof rig.offset);
+    memset(rig.target_offset, 0, sizeof rig.target_offset);
     memset(rig.shard, 0, sizeof rig.shard);
-    rig.batch.rows.sequences = rig.batch.rows.longest = 0;
+    rig.batch.rows.sequences = rig.batch.rows.longest = rig.batch.rows.target_longest = 0;
     train_announced(what, &rig);
     for (size_t k = 0; k < model_memory(rig.model).trainable; k++)
         if (rig.gradient[0][k] != 0)
@@ -219,19 +220,17 @@ static const char *only_kind; /* NULL: all */
 
 static void for_every_case(size_t stretch, Check check_one) {
     size_t checked = 0;
-    for (const LayerType *const *type = layer_types(); *type; type++) {
+    EACH_CASE({
         if (only_kind && strcmp((*type)->kind, only_kind) != 0) continue;
-        for (const LayerCase *layer_case = (*type)->cases; layer_case->name; layer_case++) {
-            char what[128];
-            CaseModel model;
-            snprintf(what, sizeof what, "%s, %s", (*type)->kind, layer_case->name);
-            case_start(&model, *type, layer_case, SAMPLE_SEQUENCES, stretch);
-            check_names(what, &model.spec);
-            check_one(what, &model.spec, &model.sample);
-            case_stop(&model);
-            checked++;
-        }
-    }
+        char what[128];
+        CaseModel model;
+        snprintf(what, sizeof what, "%s, %s%s", (*type)->kind, layer_case->name, decodes ? ", decoder" : "");
+        case_start(&model, *type, layer_case, decodes, SAMPLE_SEQUENCES, stretch);
+        check_names(what, &model.spec);
+        check_one(what, &model.spec, &model.sample);
+        case_stop(&model);
+        checked++;
+    })
     assert_true(checked > 0);
 }
 
@@ -263,6 +262,26 @@ static void check_all(const char *what, const ModelSpec *spec, const Sample *sam
     check_lives(what, spec, sample);
     check_empty(what, spec, sample);
     check_threads(what, spec, sample);
+}
+
+static void test_decoders(void **state) {
+    (void)state;
+    static const char *const what[] = {"lstm encoder and decoder", "gru encoder and decoder", "transformer, post-norm",
+                                       "transformer, pre-norm"};
+    for (size_t i = 0; i < 4; i++) {
+        Seq2Seq s;
+        Sample sample;
+        if (i < 2) seq2seq_recurrent(&s, i ? "gru" : "lstm");
+        else seq2seq_transformer(&s, i == 3);
+        seq2seq_sample(&sample, SAMPLE_SEQUENCES, 1);
+        ModelSpec spec = seq2seq_spec(&s, &sample);
+        check_all(what[i], &spec, &sample);
+        sample_free(&sample);
+        seq2seq_sample(&sample, SAMPLE_SEQUENCES, 40);
+        spec = seq2seq_spec(&s, &sample);
+        check_threads(what[i], &spec, &sample);
+        sample_free(&sample);
+    }
 }
 
 static void test_readers(void **state) {
@@ -376,9 +395,11 @@ int main(int argc, char **argv) {
     only_kind = argc > 1 ? argv[1] : NULL;
     if (only_kind) return cmocka_run_group_tests_name(only_kind, one, start_kernels, stop_kernels);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_threads), cmocka_unit_test(test_shards),  cmocka_unit_test(test_lives),
-        cmocka_unit_test(test_empty),   cmocka_unit_test(test_readers), cmocka_unit_test(test_tied),
-        cmocka_unit_test(test_frozen),  cmocka_unit_test(test_unread),  cmocka_unit_test(test_recurrent_classifier),
+        cmocka_unit_test(test_threads),  cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_lives),    cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_decoders), cmocka_unit_test(test_readers),
+        cmocka_unit_test(test_tied),     cmocka_unit_test(test_frozen),
+        cmocka_unit_test(test_unread),   cmocka_unit_test(test_recurrent_classifier),
     };
     return cmocka_run_group_tests_name("every layer", tests, start_kernels, stop_kernels);
 }

@@ -64,9 +64,20 @@ static inline real *copy_of(const real *from, size_t count) {
     return copy;
 }
 
+/* Parameters that start as ones or zeros would hide who multiplies or adds which. */
+static inline void stir(Rig *rig) {
+    for (size_t p = 0; p < model_params(rig->model); p++) {
+        const Param *param = model_param(rig->model, p);
+        if (param->same_as || (param->init.kind != INIT_ZERO && param->init.kind != INIT_ONE)) continue;
+        for (size_t i = 0; i < param->count; i++) param->v[i] += 0.3 * sample_real(60 + p, i);
+    }
+    model_pack(rig->model, 0, 1);
+}
+
 static inline void check_model(const char *what, const ModelSpec *spec, const Sample *sample) {
     Rig rig;
     rig_start(&rig, spec, sample, 0, 1, 1);
+    stir(&rig);
     model_poison(rig.model, true);
     rig_train(&rig, NULL, NULL);
     real *gradient = copy_of(rig.gradient[0], model_memory(rig.model).trainable);

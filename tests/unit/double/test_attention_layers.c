@@ -129,7 +129,7 @@ static void test_refused(void **state) {
     basic[1].input = wide;
     basic[1].inputs = 2;
     LayerSpec steps[] = {layer[0], layer_of("linear", "b", &b), basic[1]};
-    check_refused("att.input: the query 'b' has one row per step", steps, 3, 3);
+    check_refused("att.input: the query 'b' has 8 features, 'a' 6", steps, 3, 3);
     LayerSpec channel[] = {layer_of("select", "s", &last),
                            layer_of("channel_attention", "att", &(ChannelChoice){true})};
     check_refused("att.input: 's' has one row per sequence already", channel, 2, 3);

@@ -16,20 +16,20 @@ static const char *only_kind; /* NULL: all */
 static void test_layers(void **state) {
     (void)state;
     size_t checked = 0;
-    for (const LayerType *const *type = layer_types(); *type; type++) {
+    for (const LayerType *const *type = layer_types(); *type; type++)
+        if ((!(*type)->cases || !(*type)->cases[0].name) && !(*type)->decoder_cases)
+            fail_msg("%s has no cases", (*type)->kind);
+    EACH_CASE({
         if (only_kind && strcmp((*type)->kind, only_kind) != 0) continue;
-        if (!(*type)->cases || !(*type)->cases[0].name) fail_msg("%s has no cases", (*type)->kind);
-        for (const LayerCase *layer_case = (*type)->cases; layer_case->name; layer_case++) {
-            char what[128];
-            CaseModel model;
-            snprintf(what, sizeof what, "%s, %s", (*type)->kind, layer_case->name);
-            case_start(&model, *type, layer_case, 5, 1);
-            check_model(what, &model.spec, &model.sample);
-            case_stop(&model);
-            if (only_kind) print_message("%s: gradients agree\n", what);
-            checked++;
-        }
-    }
+        char what[128];
+        CaseModel model;
+        snprintf(what, sizeof what, "%s, %s%s", (*type)->kind, layer_case->name, decodes ? ", decoder" : "");
+        case_start(&model, *type, layer_case, decodes, 5, 1);
+        check_model(what, &model.spec, &model.sample);
+        case_stop(&model);
+        if (only_kind) print_message("%s: gradients agree\n", what);
+        checked++;
+    })
     assert_true(checked >= (only_kind ? 1 : 10));
 }
 
