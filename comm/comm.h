@@ -59,6 +59,16 @@ void comm_broadcast(Comm *comm, size_t root, void *data, size_t bytes);
 /* Waits for the ranks of my node alone, with everything they wrote visible. Collective on the node. */
 void comm_node_barrier(Comm *comm);
 
+/* Which ranks form a node: those of a host (at the start), those bound to one NUMA domain of it (ranks bound to
+ * several, or to none, as those of a host), or each by itself. LOCKSTEP_SHARE (none, or the most ranks of a node),
+ * where it is set, decides instead. Before anything is shared. ERR_USAGE if memory is short. Collective. */
+typedef enum CommShare { COMM_SHARE_NODE, COMM_SHARE_NUMA, COMM_SHARE_NONE } CommShare;
+MUST_CHECK Status comm_regroup(Comm *comm, CommShare share);
+
+/* Tries whether `bytes` of node memory can be had; if not, says so and lets each rank be a node by itself. Before
+ * anything is shared. Collective. */
+MUST_CHECK Status comm_reserve(Comm *comm, size_t bytes);
+
 /* One block of `bytes` zeroed bytes per node, seen by all its ranks; page-aligned. ERR_USAGE on all
  * ranks if the memory is not there. Freed by comm_finish. Collective. */
 MUST_CHECK Status comm_share(Comm *comm, size_t bytes, const char *what, void **out);

@@ -91,8 +91,19 @@ static hwloc_topology_t load(void) {
     return topology;
 }
 
+/* The one NUMA domain that holds all of the set. */
+static uint64_t domain_of(hwloc_topology_t topology, hwloc_const_cpuset_t set) {
+    uint64_t found = UINT64_MAX;
+    hwloc_obj_t domain = NULL;
+    while ((domain = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_NUMANODE, domain)) != NULL) {
+        if (domain->cpuset && hwloc_bitmap_isincluded(set, domain->cpuset)) found = domain->os_index;
+    }
+    return found;
+}
+
 void cores_describe(Peer *me) {
     memset(me->mask, 0, sizeof me->mask);
+    me->domain = UINT64_MAX;
     me->cores = me->host_cores = 1;
     hwloc_topology_t topology = load();
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
@@ -102,6 +113,7 @@ void cores_describe(Peer *me) {
             hwloc_bitmap_copy(set, allowed);
         }
         size_t host = cores_in(topology, allowed), mine = cores_in(topology, set);
+        me->domain = domain_of(topology, set);
         limit_by_quota(&host);
         me->host_cores = host;
         me->cores = mine < host ? mine : host;

@@ -21,8 +21,18 @@ typedef void Gather(Comm *comm, const void *mine, size_t bytes, void *all);
 
 /* ---- nodes ----------------------------------------------------------------------------------------- */
 
-/* The ranks of a host, in order, at most `limit` to a node; nodes numbered by their lowest rank. */
-static Status form_nodes(Comm *comm, const size_t *lowest, size_t limit) {
+/* The lowest rank that may share a node with rank r. */
+static size_t companion(const Comm *comm, size_t r, CommShare share) {
+    const uint64_t domain = comm->peers[r].domain;
+    for (size_t other = comm->lowest[r]; share != COMM_SHARE_NONE && other < r; other++) {
+        if (comm->lowest[other] != comm->lowest[r]) continue;
+        if (share == COMM_SHARE_NODE || comm->peers[other].domain == domain) return other;
+    }
+    return r;
+}
+
+/* Those that may share, in order, at most `limit` to a node; nodes numbered by their lowest rank. */
+static Status form_nodes(Comm *comm, CommShare share, size_t limit) {
     size_t *on_host = calloc(comm->size, sizeof *on_host);
     size_t *newest = calloc(comm->size, sizeof *newest);
     if (!on_host || !newest) {
@@ -32,7 +42,7 @@ static Status form_nodes(Comm *comm, const size_t *lowest, size_t limit) {
     }
     comm->nodes = 0;
     for (size_t r = 0; r < comm->size; r++) {
-        size_t host = lowest[r];
+        size_t host = companion(comm, r, share);
         if (on_host[host]++ % limit == 0) newest[host] = comm->nodes++;
         comm->node_of[r] = newest[host];
     }
@@ -217,52 +227,96 @@ static bool open_board(Comm *comm, char why[static 160]) {
     return true;
 }
 
-Status node_start(Comm *comm) {
-    size_t count = comm->size;
-    size_t *lowest = calloc(count, sizeof *lowest);
-    comm->node_of = calloc(count, sizeof *comm->node_of);
-    comm->order = calloc(count, sizeof *comm->order);
-    comm->node_start = calloc(count + 1, sizeof *comm->node_start);
-    comm->position = calloc(count, sizeof *comm->position);
-    if (!lowest || !comm->node_of || !comm->order || !comm->node_start || !comm->position) {
-        free(lowest);
-        return status_fail(ERR_USAGE, "memory for %zu ranks: not available", count);
-    }
-    comm->transport->hosts(lowest);
-    size_t limit = (size_t)comm->peers[0].share, hosts = 0;
-    for (size_t r = 0; r < count; r++) hosts += lowest[r] == r;
-    Status status = form_nodes(comm, lowest, limit);
-    if (status == OK && comm->nodes > hosts) {
-        log_info("LOCKSTEP_SHARE: %zu nodes on %zu host%s, each with its own copy of the parameters", comm->nodes,
-                 hosts, hosts == 1 ? "" : "s");
-    }
+static void say_nodes(const Comm *comm, const char *what) {
+    size_t hosts = 0;
+    for (size_t r = 0; r < comm->size; r++) hosts += comm->lowest[r] == r;
+    if (comm->nodes > hosts)
+        log_info("%s: %zu nodes on %zu host%s, each with its own copy of the parameters", what, comm->nodes, hosts,
+                 hosts == 1 ? "" : "s");
+}
+
+/* Forms nodes and opens their boards. */
+static Status open_nodes(Comm *comm, CommShare share, size_t limit, const char *what) {
     char why[160];
-    if (status == OK && !open_board(comm, why)) {
+    TRY(form_nodes(comm, share, limit));
+    if (what) say_nodes(comm, what);
+    if (!open_board(comm, why)) {
         log_warn("memory of a node cannot be shared (%s): each rank keeps its own copy of the parameters", why);
-        status = form_nodes(comm, lowest, 1);
-        if (status == OK && !open_board(comm, why))
-            status = status_fail(ERR_USAGE, "memory for the status board: %s", why);
+        TRY(form_nodes(comm, COMM_SHARE_NONE, 1));
+        if (!open_board(comm, why)) return status_fail(ERR_USAGE, "memory for the status board: %s", why);
     }
-    free(lowest);
-    if (status != OK) return status;
     comm->requests = calloc(2 * comm->nodes, sizeof *comm->requests);
-    comm->scratch = calloc(comm->size, 1);
-    if (!comm->requests || !comm->scratch)
-        return status_fail(ERR_USAGE, "memory for %zu nodes: not available", comm->nodes);
+    if (!comm->requests) return status_fail(ERR_USAGE, "memory for %zu nodes: not available", comm->nodes);
+    comm->sequence = 0;
     Slot *mine = &comm->board->slot[comm->node_rank];
     atomic_store(&mine->waiting_for, -1);
     atomic_store(&mine->heartbeat, wait_clock());
+    comm->phase = "";
     comm_phase(comm, "start", 0);
     return OK;
 }
 
-void node_finish(Comm *comm) {
+Status node_start(Comm *comm) {
+    size_t count = comm->size, limit = (size_t)comm->peers[0].share;
+    comm->lowest = calloc(count, sizeof *comm->lowest);
+    comm->node_of = calloc(count, sizeof *comm->node_of);
+    comm->order = calloc(count, sizeof *comm->order);
+    comm->node_start = calloc(count + 1, sizeof *comm->node_start);
+    comm->position = calloc(count, sizeof *comm->position);
+    comm->scratch = calloc(count, 1);
+    if (!comm->lowest || !comm->node_of || !comm->order || !comm->node_start || !comm->position || !comm->scratch)
+        return status_fail(ERR_USAGE, "memory for %zu ranks: not available", count);
+    comm->transport->hosts(comm->lowest);
+    return open_nodes(comm, COMM_SHARE_NODE, limit, "LOCKSTEP_SHARE");
+}
+
+static void close_nodes(Comm *comm) {
     while (comm->shared) {
         SharedBlock *block = comm->shared;
         comm->shared = block->next;
         release_block(block);
     }
     free(comm->requests);
+    comm->requests = NULL;
+}
+
+/* All ranks have left the old board before any of it goes. */
+static Status reopen(Comm *comm, CommShare share, const char *what) {
+    unsigned char nothing = 0;
+    comm_barrier(comm);
+    wait_guard("the forming of nodes", comm->timeout_ns);
+    comm->transport->gather(&nothing, 1, comm->scratch);
+    close_nodes(comm);
+    Status status = open_nodes(comm, share, SIZE_MAX, what);
+    wait_unguard();
+    if (status == OK) return OK;
+    log_speak(true);
+    log_error("%s", status_message());
+    comm_abort(comm, status);
+}
+
+Status comm_regroup(Comm *comm, CommShare share) {
+    if (comm->size == 1 || share == COMM_SHARE_NODE || comm->peers[0].share != SIZE_MAX) return OK;
+    return reopen(comm, share, share == COMM_SHARE_NUMA ? "comm.share: numa" : "comm.share: none");
+}
+
+Status comm_reserve(Comm *comm, size_t bytes) {
+    char why[160];
+    SharedBlock *block;
+    if (comm->nodes == comm->size) return OK;
+    if (share_block(comm, exchange_offers, bytes + 1, why, &block)) {
+        comm->shared = block->next;
+        release_block(block);
+        return OK;
+    }
+    log_warn("node memory of %.1f MiB cannot be had (%s): each rank keeps its own copy of the parameters",
+             (double)bytes / 1048576.0, why);
+    return reopen(comm, COMM_SHARE_NONE, NULL);
+}
+
+void node_finish(Comm *comm) {
+    close_nodes(comm);
+    free(comm->lowest);
     free(comm->scratch);
     free(comm->node_of);
     free(comm->order);

@@ -28,6 +28,7 @@ typedef struct Peer {
     uint64_t machine;          /* equal where pids mean the same processes */
     uint64_t share;            /* LOCKSTEP_SHARE: ranks per node at most */
     uint64_t cores;            /* cores in the rank's binding */
+    uint64_t domain;           /* NUMA domain of the binding; UINT64_MAX: none, or more than one */
     uint64_t host_cores;       /* cores of the host that the job may use */
     uint64_t threads;          /* OMP_NUM_THREADS, 0 if unset */
     uint64_t mask[MASK_WORDS]; /* processors of the binding */
@@ -74,6 +75,7 @@ struct Comm {
     size_t *order;      /* [size] ranks, node by node */
     size_t *node_start; /* [nodes + 1] into order */
     size_t *position;   /* [size] where a rank stands in order */
+    size_t *lowest;     /* [size] the lowest rank on a rank's host */
     Peer *peers;        /* [size] */
     size_t threads;
     bool crowded; /* more threads than cores here: give the core away while waiting */
@@ -134,7 +136,7 @@ void node_await_all(Comm *comm, uint64_t sequence);
 
 /* ---- cores.c --------------------------------------------------------------------------------------- */
 
-/* Fills cores, host_cores and mask. */
+/* Fills cores, host_cores, domain and mask. */
 void cores_describe(Peer *me);
 /* Cores of this host that the processors of `mask` belong to. */
 size_t cores_in_mask(const uint64_t mask[static MASK_WORDS]);

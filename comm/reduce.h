@@ -63,6 +63,9 @@ typedef struct ReduceChunk {
 const ReduceChunk *reduce_chunks(const Reduce *reduce, size_t *chunks);
 size_t reduce_owned(const Reduce *reduce);
 
+/* Chunk number i of those that rank `owner` owns; false if it has fewer. `at` is its place among theirs. Local. */
+bool reduce_chunk_of(const Reduce *reduce, size_t owner, size_t i, ReduceChunk *out);
+
 /* Where, among my chunks, the bucket of chunk `first` ends. Local. */
 size_t reduce_bucket_end(const Reduce *reduce, size_t first);
 

@@ -80,6 +80,23 @@ size_t reduce_owned(const Reduce *r) {
     return r->owned;
 }
 
+bool reduce_chunk_of(const Reduce *r, size_t owner, size_t i, ReduceChunk *out) {
+    size_t before = 0;
+    for (size_t b = 0; b < r->buckets; b++) {
+        size_t first, end;
+        share_of(r, b, owner, &first, &end);
+        if (i < end - first) {
+            *out = (ReduceChunk){.offset = (first + i) * REDUCE_CHUNK,
+                                 .count = reduce_chunk_floats(r, first + i, first + i + 1),
+                                 .at = before + i * REDUCE_CHUNK};
+            return true;
+        }
+        i -= end - first;
+        before += (end - first) * REDUCE_CHUNK;
+    }
+    return false;
+}
+
 size_t reduce_bucket_end(const Reduce *r, size_t first) {
     return r->place[r->chunk[first].offset / REDUCE_CHUNK / r->bucket_chunks + 1];
 }

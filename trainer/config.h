@@ -86,6 +86,7 @@ typedef struct LogConfig {
 
 typedef struct CommConfig {
     bool overlap;
+    int share; /* CommShare */
 } CommConfig;
 
 /* An item of the model's list as it was written: a layer, or a group of layers under one name. */

@@ -168,6 +168,8 @@ static const Key log_keys[] = {
 static const Key comm_keys[] = {
     {"overlap", KEY_BOOL, AT(CommConfig, overlap), "true", 0, 0, NULL, false,
      "exchange gradients and parameters between nodes while the model computes; the bits are the same without"},
+    {"share", KEY_CHOICE, AT(CommConfig, share), "node", 0, 0, "node|numa|none", false,
+     "ranks that keep one copy of the parameters together: those of a host, of a NUMA domain, or each its own"},
     {0},
 };
 

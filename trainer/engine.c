@@ -126,9 +126,18 @@ static Status prepare_exchange(Engine *e) {
     return OK;
 }
 
+/* Parameters and packed weights, and a gradient for each segment of the node's ranks: about so much. */
+static size_t node_bytes(const Engine *e) {
+    const ModelMemory *m = &e->memory;
+    size_t gradients = e->spec.trains ? comm_node_size(e->comm) : 0, floats;
+    if (!size_multiply(m->trainable, gradients, &floats)) return SIZE_MAX / 2;
+    return (m->parameters + m->packed + floats) * sizeof(float);
+}
+
 static Status allocate(Engine *e) {
     Comm *comm = e->comm;
     void *block = NULL;
+    TRY(comm_reserve(comm, node_bytes(e)));
     TRY(comm_share(comm, e->memory.parameters * sizeof(float), "parameters", &block));
     e->parameters = block;
     TRY(comm_share(comm, e->memory.packed * sizeof(float), "packed weights", &block));

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "comm/arena.h"
+#include "trainer/checks.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
 #define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
@@ -97,16 +98,59 @@ static Scalars scalars(const OptimizerConfig *c, uint64_t step, double lr, doubl
                      .momentum = (float)c->momentum};
 }
 
+/* A part of a chunk that stays in the first-level cache, with all that belongs to it. */
+enum { STRIP = 1024 };
+
+typedef struct Strip {
+    const float *gradient;
+    float *parameter, *slot[OPTIMIZER_MAX_SLOTS];
+} Strip;
+
+static void update_strip(const Optimizer *o, size_t n, Scalars s, Strip at) {
+    if (o->config.name != OPTIMIZER_SGD) adam_block(n, s, at.gradient, at.slot[0], at.slot[1], at.parameter);
+    else if (o->slots) sgd_block(n, s, o->config.nesterov, at.gradient, at.slot[0], at.parameter);
+    else plain_block(n, s, at.gradient, at.parameter);
+}
+
+static void add_bits(const Optimizer *o, size_t n, Strip at, uint64_t sum[CHECK_KINDS]) {
+    sum[0] += checks_bits(at.parameter, n);
+    for (size_t k = 0; k < o->slots; k++) sum[1 + k] += checks_bits(at.slot[k], n);
+}
+
+static Strip strip_at(const Optimizer *o, size_t offset, size_t at, const float *gradient, float *parameter) {
+    Strip strip = {.gradient = gradient + offset, .parameter = parameter + offset};
+    for (size_t k = 0; k < o->slots; k++) strip.slot[k] = o->slot[k] + at;
+    return strip;
+}
+
+/* What is read must be what was written; what is written is noted. */
+static void update_piece(const Optimizer *o, Scalars s, size_t number, const float *gradient, float *parameter) {
+    Checks *checks = o->checks;
+    const CheckPiece *piece = &checks->piece[number];
+    uint64_t before[CHECK_KINDS] = {0}, after[CHECK_KINDS] = {0};
+    for (size_t done = 0; done < piece->count; done += STRIP) {
+        size_t n = piece->count - done < STRIP ? piece->count - done : STRIP;
+        Strip strip = strip_at(o, piece->offset + done, piece->at + done, gradient, parameter);
+        add_bits(o, n, strip, before);
+        update_strip(o, n, s, strip);
+        add_bits(o, n, strip, after);
+    }
+    for (size_t k = 0; k < 1 + o->slots; k++) {
+        if (checks->sum[k][number] != before[k]) checks->wrong[number] |= (unsigned char)(1u << k);
+        checks->sum[k][number] = after[k];
+    }
+}
+
 void optimizer_update(Optimizer *o, uint64_t step, double lr, double scale, const ReduceChunk *chunk, size_t first,
                       size_t end, const float *gradient, float *parameter) {
     const Scalars s = scalars(&o->config, step, lr, scale);
 #pragma omp parallel for schedule(static)
     for (size_t c = first; c < end; c++) {
-        size_t n = chunk[c].count, at = chunk[c].at;
-        const float *g = gradient + chunk[c].offset;
-        float *p = parameter + chunk[c].offset;
-        if (o->config.name != OPTIMIZER_SGD) adam_block(n, s, g, o->slot[0] + at, o->slot[1] + at, p);
-        else if (o->slots) sgd_block(n, s, o->config.nesterov, g, o->slot[0] + at, p);
-        else plain_block(n, s, g, p);
+        if (!o->checks) {
+            update_strip(o, chunk[c].count, s, strip_at(o, chunk[c].offset, chunk[c].at, gradient, parameter));
+            continue;
+        }
+        for (size_t i = o->checks->first[c]; i < o->checks->first[c + 1]; i++)
+            update_piece(o, s, i, gradient, parameter);
     }
 }

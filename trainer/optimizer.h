@@ -16,6 +16,7 @@ typedef struct Optimizer {
     size_t slots;
     const char *slot_name[OPTIMIZER_MAX_SLOTS];
     float *slot[OPTIMIZER_MAX_SLOTS]; /* [count] */
+    struct Checks *checks;            /* keeps and compares sums at an update; NULL: nobody does */
     size_t count;                     /* floats that this rank owns */
 } Optimizer;
 

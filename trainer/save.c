@@ -16,6 +16,7 @@
 #include "comm/arena.h"
 #include "comm/log.h"
 #include "comm/trace.h"
+#include "trainer/checks.h"
 #include "trainer/names.h"
 
 struct Saver {
@@ -182,6 +183,7 @@ Status saver_save(Saver *s, const RunState *state, bool last) {
     comm_phase(e->comm, "exchange", state->step);
     engine_settle(e);
     comm_phase(e->comm, "checkpoint", state->step);
+    if (s->optimizer->checks) TRY(checks_verify(s->optimizer->checks, state->step));
     if (root) {
         settle(s);
         memcpy(s->copy, e->parameters, e->memory.parameters * sizeof(float));

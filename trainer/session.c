@@ -82,12 +82,31 @@ Status session_open(Comm *comm, const Config *config, Session *out) {
     Status status = out->config_text ? OK : status_fail(ERR_INTERNAL, "config: could not be printed");
     TRY(comm_agree(comm, status));
     TRY(same_everywhere(comm, out->config_text));
+    TRY(comm_regroup(comm, (CommShare)config->comm.share));
     return comm_agree(comm, session_open_data(config, &(DataKnown){0}, &out->data));
+}
+
+/* Trainable tensors stand in the flat block in list order, frozen ones behind them. */
+static Status make_checks(Session *s) {
+    Engine *e = s->engine;
+    size_t params = model_params(e->model), count = 0, trained = 0;
+    s->tensor = calloc(params + 1, sizeof *s->tensor);
+    if (!s->tensor) return status_fail(ERR_USAGE, "memory: no room for the list of parameters; free some");
+    for (int frozen = 0; frozen < 2; frozen++) {
+        for (size_t i = 0; i < params; i++) {
+            const Param *p = model_param(e->model, i);
+            if (p->same_as || p->frozen != (frozen == 1)) continue;
+            s->tensor[count++] = (CheckTensor){.name = p->name, .offset = p->offset, .span = (p->count + 15) / 16 * 16};
+        }
+        if (frozen == 0) trained = count;
+    }
+    return checks_create(e->comm, e->reduce, s->optimizer, e->parameters, s->tensor, count, trained, &s->checks);
 }
 
 static Status make_steps(Session *s) {
     const Config *c = s->config;
     TRY(optimizer_create(&c->optimizer, reduce_owned(s->engine->reduce), &s->optimizer));
+    TRY(make_checks(s));
     TRY(loader_create(s->engine, s->data, SPLIT_TRAIN, loader_config(c, true), &s->loader));
     s->total = total_steps(c, loader_batches(s->loader));
     uint64_t planned = c->schedule.steps != KEY_NULL_SIZE ? c->schedule.steps : s->total;
@@ -127,6 +146,8 @@ void session_close(Session *s) {
     if (s->engine) engine_settle(s->engine); /* no message may be left */
     stepper_destroy(&s->stepper);
     loader_destroy(&s->loader);
+    checks_destroy(&s->checks);
+    free(s->tensor);
     optimizer_destroy(&s->optimizer);
     engine_destroy(&s->engine);
     if (s->data) data_close(&s->data);

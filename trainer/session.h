@@ -5,6 +5,7 @@
 #ifndef LOCKSTEP_TRAINER_SESSION_H
 #define LOCKSTEP_TRAINER_SESSION_H
 
+#include "trainer/checks.h"
 #include "trainer/engine.h"
 #include "trainer/loader.h"
 #include "trainer/optimizer.h"
@@ -16,6 +17,8 @@ typedef struct Session {
     Data *data;
     Engine *engine;
     Optimizer *optimizer;
+    CheckTensor *tensor; /* parameters by their place in the flat block */
+    Checks *checks;
     Loader *loader;
     Stepper *stepper;
     char *config_text; /* effective, with absolute paths */

@@ -11,6 +11,7 @@
 
 #include "comm/log.h"
 #include "comm/trace.h"
+#include "trainer/checks.h"
 #include "trainer/schedule.h"
 
 /* The status word of a rank: its wishes, its rows, and one result per shard it may own. */
@@ -164,11 +165,14 @@ static void update(Stepper *s, uint64_t step, double lr, double scale) {
     Engine *e = s->engine;
     size_t count, end;
     const ReduceChunk *chunk = reduce_chunks(e->reduce, &count);
+    Checks *checks = s->optimizer->checks;
+    if (checks && !checks->kept) checks_keep(checks); /* on ranks that own nothing too: all verify or none */
     for (size_t first = 0; first < count; first = end) {
         end = comm_nodes(e->comm) > 1 ? reduce_bucket_end(e->reduce, first) : count;
         optimizer_update(s->optimizer, step, lr, scale, chunk, first, end, reduce_summed(e->reduce), e->parameters);
         reduce_written(e->reduce, end);
     }
+    if (checks) checks_found(checks, step);
 }
 
 Status stepper_take(Stepper *s, uint64_t step, unsigned ask, StepResult *r) {
@@ -179,7 +183,8 @@ Status stepper_take(Stepper *s, uint64_t step, unsigned ask, StepResult *r) {
     double begun = trace_time(), since = clock_seconds();
     tracing_step = step;
     comm_phase(e->comm, "forward and backward", step);
-    s->mine->asked = ask;
+    Checks *checks = s->optimizer->checks;
+    s->mine->asked = ask | (checks && checks->found ? ASK_CHECK : 0);
     s->mine->rows = groups_train(s->groups, (step - 1) / batches, (size_t)((step - 1) % batches), step, flag_ready, s,
                                  s->mine->shard);
     s->seconds[PHASE_DATA] += groups_data_seconds(s->groups);
@@ -191,7 +196,10 @@ Status stepper_take(Stepper *s, uint64_t step, unsigned ask, StepResult *r) {
     reduce_sum(e->reduce, s->mine, s->word_bytes, s->words, &sum);
     ShardResult total = gather(s, r);
     double scale;
+    if (r->asked & ASK_CHECK) TRY(checks_agree(checks));
     Status status = decide(s, step, &sum, &total, r, &scale);
+    /* What is not finite may come from memory that changed: then that is the message. */
+    if (checks && scale == 0) TRY(checks_verify(checks, step));
     lap(s, PHASE_REDUCE, step, &since);
 
     comm_phase(e->comm, "optimizer", step);
@@ -200,6 +208,10 @@ Status stepper_take(Stepper *s, uint64_t step, unsigned ask, StepResult *r) {
 
     comm_phase(e->comm, "publish", step);
     if (scale != 0) engine_publish(e);
+    if (status == OK && checks && comm_nodes(e->comm) > 1 && step % checks->every == 0) {
+        engine_settle(e);
+        status = checks_verify(checks, step);
+    }
     lap(s, PHASE_PUBLISH, step, &since);
     trace_span(TRACE_STEP, "step", begun, (int64_t)step, 0);
     return status;

@@ -12,7 +12,7 @@
 #include "trainer/optimizer.h"
 
 /* What a rank asks for in the status word; the step's result holds what any rank asked for. */
-enum { ASK_STOP = 1, ASK_TIME = 2, ASK_FAIL = 4 };
+enum { ASK_STOP = 1, ASK_TIME = 2, ASK_FAIL = 4, ASK_CHECK = 8 };
 
 typedef enum Phase { PHASE_DATA, PHASE_COMPUTE, PHASE_REDUCE, PHASE_OPTIMIZER, PHASE_PUBLISH, PHASES } Phase;
 
@@ -32,7 +32,8 @@ typedef struct StepResult {
 MUST_CHECK Status stepper_create(Engine *engine, Optimizer *optimizer, Loader *loader, uint64_t total, Stepper **out);
 void stepper_destroy(Stepper **stepper);
 
-/* Takes step number `step` (from 1). ERR_DIVERGED on all ranks alike when loss or gradient are not finite
+/* Takes step number `step` (from 1). ERR_REPLICAS on all ranks alike when one has found at the step before that
+ * memory changed, or now and then that nodes differ. ERR_DIVERGED on all ranks alike when loss or gradient are not finite
  * and on_nonfinite is stop; then the parameters are those before the step. Collective. */
 MUST_CHECK Status stepper_take(Stepper *stepper, uint64_t step, unsigned ask, StepResult *result);
 

@@ -100,5 +100,5 @@ void ops_on_pause(void (*poll)(void *context), void *context) {
 }
 
 void ops_pause(void) {
-    if (pause_poll && !omp_in_parallel()) pause_poll(pause_context);
+    if (pause_poll && omp_get_thread_num() == 0 && omp_get_level() <= 1) pause_poll(pause_context);
 }

@@ -60,6 +60,7 @@ static void block_backward(const Layer *layer, const Pass *pass, size_t l, size_
                          .lddh = self->ldblock};
     load_gradients(layer, l, d, block);
     for (size_t t = length_of(rows, block->sequence[0]); t-- > 0;) {
+        ops_pause();
         while (step.rows < block->count && length_of(rows, block->sequence[step.rows]) > t) step.rows++;
         for (size_t i = 0; i < step.rows; i++) block->row[i] = recurrent_row(rows, stream, block->sequence[i], t);
         point_before(layer, pass, l, stream, block, t, &step);

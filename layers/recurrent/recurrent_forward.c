@@ -129,6 +129,7 @@ static void block_forward(const Layer *layer, const Pass *pass, size_t l, size_t
     load_state(self, l * self->D + d, pass, block);
     step.rows = block->count;
     for (size_t t = 0;; t++) {
+        ops_pause();
         while (step.rows > 0 && length_of(rows, block->sequence[step.rows - 1]) <= t) step.rows--;
         if (step.rows == 0) break;
         for (size_t i = 0; i < step.rows; i++) block->row[i] = recurrent_row(rows, stream, block->sequence[i], t);

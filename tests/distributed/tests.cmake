@@ -20,7 +20,15 @@ else()
     ENVIRONMENT "OMPI_COMM_WORLD_SIZE=2;OMPI_COMM_WORLD_RANK=0")
 endif()
 
+include(${CMAKE_CURRENT_SOURCE_DIR}/program.cmake)
+add_executable(rank_memory distributed/rank_memory.c)
+target_link_libraries(rank_memory PRIVATE ls_trainer)
+program_test(ranks_memory distributed/memory.sh 4 ARGUMENTS $<TARGET_FILE:rank_memory>)
+
 if(LOCKSTEP_MPI)
+  # A benchmark, built on request and run by hand.
+  add_executable(rank_update EXCLUDE_FROM_ALL distributed/rank_update.c)
+  target_link_libraries(rank_update PRIVATE ls_trainer OpenMP::OpenMP_C MPI::MPI_C)
   set(MPIRUN ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG})
   foreach(ranks 1 2 3 4 5)
     foreach(share all none 2)

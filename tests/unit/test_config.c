@@ -90,7 +90,7 @@ static void test_defaults(void **state) {
         "null\n  max_time: null\n  on_nonfinite: stop\n"
         "eval:\n  every: 200\n  early_stop: null\ncheckpoint:\n  every: 200\n  keep: 3\n  async: true\n"
         "log:\n  every: 10\n  progress: auto\n  predictions: 0\n  tensorboard: false\n"
-        "comm:\n  overlap: true\n";
+        "comm:\n  overlap: true\n  share: node\n";
     Config *config = good(BASE, NULL);
     char *text = config_print(config, false);
     assert_non_null(text);

@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# share.sh: the same bits whichever ranks share memory: comm.share, and where node memory is capped.
+. "$(dirname -- "$0")/../lib.sh"
+. "$tests/bits/models.sh"
+references
+
+variant text 3 1 'no memory shared' comm.share=none
+says 'comm\.share: none: 3 nodes on 1 host'
+variant classes 2 1 'no memory shared, nothing hidden' comm.share=none comm.overlap=false
+says 'comm\.share: none: 2 nodes on 1 host'
+variant text 2 1 'NUMA domains' comm.share=numa
+
+# Two ranks on a machine that hwloc takes for one of two domains.
+if [ "$(nproc)" -ge 2 ]; then
+    export HWLOC_SYNTHETIC='numa:2 pu:1' HWLOC_THISSYSTEM=1
+    rm -rf runs/variant
+    launch 2 --bind-to core "$lockstep" train text.yaml run.dir=runs/variant comm.share=numa
+    unset HWLOC_SYNTHETIC HWLOC_THISSYSTEM
+    if [ $code -eq 0 ]; then
+        says 'comm\.share: numa: 2 nodes on 1 host'
+        compare 'two NUMA domains'
+    fi
+fi
+
+# A memfd is a file to the system: where files are limited each rank keeps its own copy.
+# shellcheck disable=SC2016 # for the inner shell
+launch 2 sh -c 'ulimit -f 2048; exec "$@"' sh "$lockstep" train text.yaml --dry-run model.1.hidden_size=300
+ends 0 'node memory of [0-9.]+ MiB cannot be had \(.*[Ff]ile.*\): each rank keeps its own copy of the parameters'
+[ "$(cat out err | grep -c 'its own copy')" -eq 1 ] || fail 'one line says so'
+launch 2 "$lockstep" train text.yaml --dry-run model.1.hidden_size=300
+ends 0
+cat out err | grep -q 'its own copy' && fail 'memory is not capped'
+exit 0
