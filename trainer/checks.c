@@ -12,12 +12,20 @@
 #define WIDE
 #endif
 
-typedef uint64_t Bits __attribute__((may_alias, aligned(8)));
+typedef uint32_t Word __attribute__((may_alias));
 
-WIDE uint64_t checks_bits(const float *x, size_t count) {
-    const Bits *pair = (const void *)x;
+WIDE static uint32_t strip_bits(const Word *word, size_t count) {
+    uint32_t sum = 0;
+    for (size_t i = 0; i < count; i++) sum += word[i];
+    return sum;
+}
+
+uint64_t checks_bits(const float *x, size_t count) {
     uint64_t sum = 0;
-    for (size_t i = 0; i < count / 2; i++) sum += pair[i];
+    for (size_t done = 0; done < count; done += CHECK_STRIP) {
+        size_t n = count - done < CHECK_STRIP ? count - done : CHECK_STRIP;
+        sum = checks_add(sum, strip_bits((const Word *)(x + done), n));
+    }
     return sum;
 }
 

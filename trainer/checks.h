@@ -3,8 +3,7 @@
  * checks.h: memory that lies is found. Of every piece (what a chunk of the flat block holds of one tensor) a
  * rank keeps a 64-bit sum of the bit patterns of its parameters and of each of the optimizer's slots, as it
  * wrote them. It compares the sums when it reads the piece at the next update, and all of them, with every
- * node's copy of the parameters, before a save. A sum of integers does not depend on an order, and one bit
- * that flips always changes it. What is found is named once and ends the job with ERR_REPLICAS. */
+ * node's copy of the parameters, before a save. Sums of integers are exact: one bit that flips always changes one. What is found is named once and ends the job with ERR_REPLICAS. */
 #ifndef LOCKSTEP_TRAINER_CHECKS_H
 #define LOCKSTEP_TRAINER_CHECKS_H
 
@@ -44,7 +43,14 @@ typedef struct Checks {
     bool found;
 } Checks;
 
-/* The sum of `count` (even) floats' bits. Local. */
+/* A piece's sum is made of strips: the 32-bit sum of a strip's words, and of those, multiplied by different odd
+ * numbers, a 64-bit sum. So a single bit always shows, and so does a strip in another's place. */
+enum { CHECK_STRIP = 4096 };
+static inline uint64_t checks_add(uint64_t sum, uint32_t strip) {
+    return sum * 0x9e3779b97f4a7c15u + strip;
+}
+
+/* The sum of a piece of `count` floats. Local. */
 uint64_t checks_bits(const float *x, size_t count);
 
 /* For the parameters of `reduce` and the optimizer's slots; the tensors from `frozen` on are behind what is

@@ -10,6 +10,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "comm/arena.h"
 #include "trainer/checks.h"
@@ -23,6 +24,16 @@
 typedef struct Scalars {
     float scale, decay, shrink, one_b1, b2, one_b2, rate, root, eps, momentum;
 } Scalars;
+
+/* A part of a piece, with all that belongs to it. */
+typedef struct Strip {
+    const float *gradient;
+    float *parameter, *slot[OPTIMIZER_MAX_SLOTS];
+} Strip;
+
+typedef struct StripBits {
+    uint32_t read[CHECK_KINDS], written[CHECK_KINDS];
+} StripBits;
 
 size_t optimizer_slots(const OptimizerConfig *config) {
     if (config->name != OPTIMIZER_SGD) return 2;
@@ -59,28 +70,67 @@ void optimizer_destroy(Optimizer **optimizer) {
     *optimizer = NULL;
 }
 
-WIDE static void adam_block(size_t n, Scalars s, const float *restrict gradient, float *restrict m, float *restrict v,
-                            float *restrict p) {
+static inline uint32_t bits_of(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* At most CHECK_STRIP elements, and what their bits come to, as read and as written. In one loop: apart, the sums
+ * would wait for memory while the update computes and the other way round. */
+WIDE static void adam_strip(size_t n, Scalars s, Strip at, StripBits *bits) {
+    const float *restrict gradient = at.gradient;
+    float *restrict m = at.slot[0], *restrict v = at.slot[1], *restrict p = at.parameter;
+    uint32_t p_read = 0, m_read = 0, v_read = 0, p_written = 0, m_written = 0, v_written = 0;
     for (size_t i = 0; i < n; i++) {
-        float old = p[i] * s.shrink;
+        float old = p[i] * s.shrink, m_old = m[i], v_old = v[i];
+        p_read += bits_of(p[i]);
+        m_read += bits_of(m_old);
+        v_read += bits_of(v_old);
         float g = gradient[i] * s.scale + s.decay * old;
-        m[i] = m[i] + s.one_b1 * (g - m[i]);
-        v[i] = s.b2 * v[i] + s.one_b2 * (g * g);
-        p[i] = old - s.rate * (m[i] / (sqrtf(v[i]) / s.root + s.eps));
+        float m_new = m_old + s.one_b1 * (g - m_old);
+        float v_new = s.b2 * v_old + s.one_b2 * (g * g);
+        float p_new = old - s.rate * (m_new / (sqrtf(v_new) / s.root + s.eps));
+        m[i] = m_new;
+        v[i] = v_new;
+        p[i] = p_new;
+        p_written += bits_of(p_new);
+        m_written += bits_of(m_new);
+        v_written += bits_of(v_new);
     }
+    *bits = (StripBits){{p_read, m_read, v_read}, {p_written, m_written, v_written}};
 }
 
-WIDE static void sgd_block(size_t n, Scalars s, bool nesterov, const float *restrict gradient, float *restrict u,
-                           float *restrict p) {
+WIDE static void sgd_strip(size_t n, Scalars s, bool nesterov, Strip at, StripBits *bits) {
+    const float *restrict gradient = at.gradient;
+    float *restrict u = at.slot[0], *restrict p = at.parameter;
+    uint32_t p_read = 0, u_read = 0, p_written = 0, u_written = 0;
     for (size_t i = 0; i < n; i++) {
-        float g = gradient[i] * s.scale + s.decay * p[i];
-        u[i] = s.momentum * u[i] + g;
-        p[i] -= s.rate * (nesterov ? g + s.momentum * u[i] : u[i]);
+        float p_old = p[i], u_old = u[i];
+        float g = gradient[i] * s.scale + s.decay * p_old;
+        float u_new = s.momentum * u_old + g;
+        float p_new = p_old - s.rate * (nesterov ? g + s.momentum * u_new : u_new);
+        p_read += bits_of(p_old);
+        u_read += bits_of(u_old);
+        u[i] = u_new;
+        p[i] = p_new;
+        p_written += bits_of(p_new);
+        u_written += bits_of(u_new);
     }
+    *bits = (StripBits){{p_read, u_read}, {p_written, u_written}};
 }
 
-WIDE static void plain_block(size_t n, Scalars s, const float *restrict gradient, float *restrict p) {
-    for (size_t i = 0; i < n; i++) p[i] -= s.rate * (gradient[i] * s.scale + s.decay * p[i]);
+WIDE static void plain_strip(size_t n, Scalars s, Strip at, StripBits *bits) {
+    const float *restrict gradient = at.gradient;
+    float *restrict p = at.parameter;
+    uint32_t p_read = 0, p_written = 0;
+    for (size_t i = 0; i < n; i++) {
+        float p_old = p[i], p_new = p_old - s.rate * (gradient[i] * s.scale + s.decay * p_old);
+        p_read += bits_of(p_old);
+        p[i] = p_new;
+        p_written += bits_of(p_new);
+    }
+    *bits = (StripBits){{p_read}, {p_written}};
 }
 
 static Scalars scalars(const OptimizerConfig *c, uint64_t step, double lr, double scale) {
@@ -98,47 +148,38 @@ static Scalars scalars(const OptimizerConfig *c, uint64_t step, double lr, doubl
                      .momentum = (float)c->momentum};
 }
 
-/* A part of a chunk that stays in the first-level cache, with all that belongs to it. */
-enum { STRIP = 1024 };
-
-typedef struct Strip {
-    const float *gradient;
-    float *parameter, *slot[OPTIMIZER_MAX_SLOTS];
-} Strip;
-
-static void update_strip(const Optimizer *o, size_t n, Scalars s, Strip at) {
-    if (o->config.name != OPTIMIZER_SGD) adam_block(n, s, at.gradient, at.slot[0], at.slot[1], at.parameter);
-    else if (o->slots) sgd_block(n, s, o->config.nesterov, at.gradient, at.slot[0], at.parameter);
-    else plain_block(n, s, at.gradient, at.parameter);
-}
-
-static void add_bits(const Optimizer *o, size_t n, Strip at, uint64_t sum[CHECK_KINDS]) {
-    sum[0] += checks_bits(at.parameter, n);
-    for (size_t k = 0; k < o->slots; k++) sum[1 + k] += checks_bits(at.slot[k], n);
-}
-
-static Strip strip_at(const Optimizer *o, size_t offset, size_t at, const float *gradient, float *parameter) {
-    Strip strip = {.gradient = gradient + offset, .parameter = parameter + offset};
-    for (size_t k = 0; k < o->slots; k++) strip.slot[k] = o->slot[k] + at;
-    return strip;
+static void update_strip(const Optimizer *o, size_t n, Scalars s, Strip at, StripBits *bits) {
+    if (o->config.name != OPTIMIZER_SGD) adam_strip(n, s, at, bits);
+    else if (o->slots) sgd_strip(n, s, o->config.nesterov, at, bits);
+    else plain_strip(n, s, at, bits);
 }
 
 /* What is read must be what was written; what is written is noted. */
-static void update_piece(const Optimizer *o, Scalars s, size_t number, const float *gradient, float *parameter) {
+static void compare(const Optimizer *o, size_t number, const uint64_t read[CHECK_KINDS],
+                    const uint64_t written[CHECK_KINDS]) {
     Checks *checks = o->checks;
-    const CheckPiece *piece = &checks->piece[number];
-    uint64_t before[CHECK_KINDS] = {0}, after[CHECK_KINDS] = {0};
-    for (size_t done = 0; done < piece->count; done += STRIP) {
-        size_t n = piece->count - done < STRIP ? piece->count - done : STRIP;
-        Strip strip = strip_at(o, piece->offset + done, piece->at + done, gradient, parameter);
-        add_bits(o, n, strip, before);
-        update_strip(o, n, s, strip);
-        add_bits(o, n, strip, after);
-    }
     for (size_t k = 0; k < 1 + o->slots; k++) {
-        if (checks->sum[k][number] != before[k]) checks->wrong[number] |= (unsigned char)(1u << k);
-        checks->sum[k][number] = after[k];
+        if (checks->sum[k][number] != read[k]) checks->wrong[number] |= (unsigned char)(1u << k);
+        checks->sum[k][number] = written[k];
     }
+}
+
+/* Floats by their places in the flat block and among the owned: piece `number` of the checks, if there are any. */
+static void update_piece(const Optimizer *o, Scalars s, CheckPiece piece, size_t number, const float *gradient,
+                         float *parameter) {
+    uint64_t read[CHECK_KINDS] = {0}, written[CHECK_KINDS] = {0};
+    for (size_t done = 0; done < piece.count; done += CHECK_STRIP) {
+        size_t n = piece.count - done < CHECK_STRIP ? piece.count - done : CHECK_STRIP;
+        StripBits bits;
+        Strip at = {.gradient = gradient + piece.offset + done, .parameter = parameter + piece.offset + done};
+        for (size_t k = 0; k < o->slots; k++) at.slot[k] = o->slot[k] + piece.at + done;
+        update_strip(o, n, s, at, &bits);
+        for (size_t k = 0; k < CHECK_KINDS; k++) {
+            read[k] = checks_add(read[k], bits.read[k]);
+            written[k] = checks_add(written[k], bits.written[k]);
+        }
+    }
+    if (o->checks) compare(o, number, read, written);
 }
 
 void optimizer_update(Optimizer *o, uint64_t step, double lr, double scale, const ReduceChunk *chunk, size_t first,
@@ -147,10 +188,11 @@ void optimizer_update(Optimizer *o, uint64_t step, double lr, double scale, cons
 #pragma omp parallel for schedule(static)
     for (size_t c = first; c < end; c++) {
         if (!o->checks) {
-            update_strip(o, chunk[c].count, s, strip_at(o, chunk[c].offset, chunk[c].at, gradient, parameter));
+            const CheckPiece all = {.offset = chunk[c].offset, .count = chunk[c].count, .at = chunk[c].at};
+            update_piece(o, s, all, 0, gradient, parameter);
             continue;
         }
         for (size_t i = o->checks->first[c]; i < o->checks->first[c + 1]; i++)
-            update_piece(o, s, i, gradient, parameter);
+            update_piece(o, s, o->checks->piece[i], i, gradient, parameter);
     }
 }
