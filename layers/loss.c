@@ -24,6 +24,12 @@ static Status book(Model *model, void *slot, size_t bytes) {
 Status loss_plan(Model *model) {
     const LayerType *type = model->node[model->layers - 1].layer.type;
     size_t features = model->output->value.features, most = plan_max_rows(&model->plan, model->output->value.grain);
+    if (model->spec->loss.kind == LOSS_MSE) {
+        /* Two figures a piece, and the pieces of a shard are never more than those of all rows, plus one. */
+        size_t pieces = most * features / SQUARED_PIECE + 1;
+        TRY(book(model, &model->row_loss, 2 * pieces * sizeof(double)));
+        model->chunk = pieces;
+    }
     if (model->spec->loss.kind != LOSS_CROSS_ENTROPY) return OK;
     model->fused = type->forward_rows && type->backward_rows && !(type->reads & READS_OUT);
     model->chunk = chunk_rows(features);
@@ -84,7 +90,7 @@ static void mse(const Visit *visit, size_t first, size_t end, ShardResult *resul
     const ValueNode *out = visit->model->output;
     size_t columns = out->value.features, at = first * columns;
     loss_mse((end - first) * columns, out->value.v + at, visit->batch->values + at, gradient_at(out, visit, at),
-             result);
+             visit->model->row_loss, visit->model->row_loss + visit->model->chunk, result);
 }
 
 static void probe(const Visit *visit, size_t s, ShardResult *result) {

@@ -118,7 +118,7 @@ struct Model {
     size_t whole_output_bytes;
 
     /* the loss's own */
-    size_t chunk; /* rows it visits at once */
+    size_t chunk; /* rows it visits at once; mse: pieces it sums at most */
     real *chunk_logits;
     double *row_loss;
     uint8_t *row_correct;

@@ -8,8 +8,6 @@
  *   ids [R]   y [R, E]   weight [V, E]
  *
  * The row of padding_idx starts as zeros and gets no gradient. */
-#include <string.h>
-
 #include "layers/layer.h"
 #include "layers/ops/ops.h"
 
@@ -63,8 +61,7 @@ static void embedding_forward(Layer *layer, const Pass *pass) {
     real *y = layer->out[0]->v;
     size_t rows = rows_of(&pass->rows, layer->in[0]->grain);
     if (!y) return;
-    for (size_t r = 0; r < rows; r++)
-        memcpy(y + r * self->E, self->weight->v + (size_t)ids[r] * self->E, self->E * sizeof(real)); /* (1) */
+    op_gather(rows, ids, self->E, self->weight->v, y); /* (1) */
 }
 
 static void weight_leaf(void *context, const Pass *pass, size_t s, real *dW) {
@@ -73,9 +70,15 @@ static void weight_leaf(void *context, const Pass *pass, size_t s, real *dW) {
     const Embedding *self = layer->self;
     size_t first = shard_row(&pass->rows, layer->in[0]->grain, s),
            end = shard_row(&pass->rows, layer->in[0]->grain, s + 1);
-    op_embedding_gradient(end - first, layer->in[0]->ids + first, self->V, self->E, layer->out[0]->g + first * self->E,
-                          self->E, self->tmp.order, dW); /* (2) */
-    if (config->padding_idx != KEY_NULL_SIZE) memset(dW + config->padding_idx * self->E, 0, self->E * sizeof(real));
+    const EmbeddingGradient gradient = {.rows = end - first,
+                                        .vocabulary = self->V,
+                                        .features = self->E,
+                                        .ids = layer->in[0]->ids + first,
+                                        .dy = layer->out[0]->g + first * self->E,
+                                        .lddy = self->E,
+                                        .order = self->tmp.order,
+                                        .padding = config->padding_idx};
+    op_embedding_gradient(&gradient, dW); /* (2) */
 }
 
 static void embedding_backward(Layer *layer, const Pass *pass) {

@@ -13,8 +13,10 @@
 void loss_cross_entropy(const LossSpec *spec, size_t rows, size_t features, real *logits, const int32_t *target,
                         bool gradient, double *row_loss, uint8_t *row_correct, int32_t *predicted, ShardResult *result);
 
-/* (y - target)^2 over n elements; dy (NULL: no) = 2 (y - target). */
-void loss_mse(size_t n, const real *y, const real *target, real *dy, ShardResult *result);
+/* (y - target)^2 over n elements; dy (NULL: no) = 2 (y - target). squares and absolutes are scratch, one for
+ * every SQUARED_PIECE elements. */
+void loss_mse(size_t n, const real *y, const real *target, real *dy, double *squares, double *absolutes,
+              ShardResult *result);
 
 /* y * weight over n elements; dy (NULL: no) = weight. */
 void loss_probe(size_t n, const real *y, const real *weight, real *dy, ShardResult *result);

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * mse.c: losses that look at elements one by one: squared error, and the weighted sum of a probe. */
-#include <math.h>
-
 #include "layers/loss/loss.h"
+#include "layers/ops/ops.h"
 
-void loss_mse(size_t n, const real *y, const real *target, real *dy, ShardResult *result) {
-    for (size_t i = 0; i < n; i++) {
-        double error = (double)y[i] - (double)target[i];
-        result->loss += error * error;
-        result->absolute += fabs(error);
-        if (dy) dy[i] = (real)(2 * error);
+void loss_mse(size_t n, const real *y, const real *target, real *dy, double *squares, double *absolutes,
+              ShardResult *result) {
+    op_squared_error(n, y, target, dy, squares, absolutes);
+    for (size_t i = 0; i * SQUARED_PIECE < n; i++) {
+        result->loss += squares[i];
+        result->absolute += absolutes[i];
     }
     result->targets += (double)n;
 }

@@ -31,10 +31,7 @@ static Status one_hot_plan(Layer *layer, Plan *plan) {
 static void one_hot_forward(Layer *layer, const Pass *pass) {
     const Value *out = layer->out[0];
     const int32_t *ids = layer->in[0]->ids;
-    size_t rows = rows_of(&pass->rows, out->grain), V = out->features;
-    if (!out->v) return;
-    op_zero(rows * V, out->v);
-    for (size_t r = 0; r < rows; r++) out->v[r * V + (size_t)ids[r]] = 1;
+    if (out->v) op_one_hot(rows_of(&pass->rows, out->grain), ids, out->features, out->v);
 }
 
 static void one_hot_backward(Layer *layer, const Pass *pass) {

@@ -75,9 +75,40 @@ void op_cross_entropy(size_t rows, size_t classes, real *logits, const int32_t *
 /* Softmax of rows in place. Threaded. */
 void op_softmax(size_t rows, size_t features, real *x);
 
-/* Gradient of an embedding over ids [rows]: g [vocabulary, features] = sum over rows r with id v of
- * dy[r], each sum in row order; all of g is written. `order` is scratch of rows + vocabulary + 1. */
-void op_embedding_gradient(size_t rows, const int32_t *ids, size_t vocabulary, size_t features, const real *dy,
-                           size_t lddy, size_t *order, real *g);
+/* ---- rows that are looked up (lookup.c) ------------------------------------------------------------ */
+
+/* y[r] = table[ids[r]], rows of `features`. Threaded. */
+void op_gather(size_t rows, const int32_t *ids, size_t features, const real *table, real *y);
+
+/* y[r] is zero but for a one in column ids[r]. Threaded. */
+void op_one_hot(size_t rows, const int32_t *ids, size_t classes, real *y);
+
+/* Gradient of an embedding: g [vocabulary, features], row v = the sum of dy[r] over rows r with ids[r] = v, in
+ * row order, threaded. */
+typedef struct EmbeddingGradient {
+    size_t rows, vocabulary, features;
+    const int32_t *ids; /* [rows] */
+    const real *dy;
+    size_t lddy;
+    size_t *order;  /* scratch of rows + vocabulary + 1 */
+    size_t padding; /* this row's gradient is zero; SIZE_MAX: none */
+} EmbeddingGradient;
+void op_embedding_gradient(const EmbeddingGradient *gradient, real *g);
+
+/* One row y[b] out of a sequence's rows x[offset[b]] ... x[offset[b + 1] - 1]. MAX goes feature by feature, the
+ * first of equals counts, and leaves in row [sequences, features] where it came from. Threaded over sequences. */
+typedef enum Pick { PICK_LAST, PICK_FIRST, PICK_MEAN, PICK_MAX } Pick;
+void op_pick(Pick pick, size_t sequences, const size_t *offset, size_t features, const real *x, real *y, size_t *row);
+/* Writes all of dx. */
+void op_pick_backward(Pick pick, size_t sequences, const size_t *offset, size_t features, const real *dy,
+                      const size_t *row, real *dx);
+/* y = the last `features` columns of x [rows, ldx]; its backward fills the others of dx with zeros. Threaded. */
+void op_last_columns(size_t rows, size_t ldx, size_t features, const real *x, real *y);
+void op_last_columns_backward(size_t rows, size_t ldx, size_t features, const real *dy, real *dx);
+
+/* Squared errors in pieces of SQUARED_PIECE elements: squares[i] and absolutes[i] are piece i's sums of
+ * (y - target)^2 and |y - target|, in order; dy (NULL: no) = 2 (y - target). Threaded. */
+enum { SQUARED_PIECE = 4096 };
+void op_squared_error(size_t n, const real *y, const real *target, real *dy, double *squares, double *absolutes);
 
 #endif

@@ -3,36 +3,9 @@
  * rows.c: the elementwise operations of ops.h, cut into blocks for the threads. */
 #include <string.h>
 
+#include "layers/ops/blocks.h"
 #include "layers/ops/kernels.h"
 #include "layers/ops/random.h"
-
-/* Elements in a block of a flat operation, and in the least work worth more than one thread. */
-enum { FLAT_BLOCK = 8192, THREADED = 32768 };
-
-static size_t least(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-static size_t pieces(size_t n, size_t of) {
-    return (n + of - 1) / of;
-}
-static int threads_for(size_t rows, size_t features) {
-    return rows >= THREADED || rows * least(features, THREADED) >= THREADED ? (int)ops_threads() : 1;
-}
-/* Rows in a block: about FLAT_BLOCK elements. */
-static size_t rows_in_block(size_t features) {
-    return features >= FLAT_BLOCK ? 1 : FLAT_BLOCK / (features ? features : 1);
-}
-
-/* Does `call` for each block of a range: `first` and `count` are its begin and length. */
-#define EACH_BLOCK(n, block, threads, call)                                                                            \
-    do {                                                                                                               \
-        const size_t blocks = pieces(n, block);                                                                        \
-        const int team = threads;                                                                                      \
-        _Pragma("omp parallel for schedule(static) num_threads(team)") for (size_t b = 0; b < blocks; b++) {           \
-            const size_t first = b * (block), count = least(block, (n)-first);                                         \
-            call;                                                                                                      \
-        }                                                                                                              \
-    } while (0)
 
 void op_activation(Activation kind, size_t n, const real *x, real *y) {
     EACH_BLOCK(n, FLAT_BLOCK, threads_for(n, 1), ops_kernels->rows.activation(kind, count, x + first, y + first));
@@ -207,31 +180,4 @@ void op_cross_entropy(size_t rows, size_t classes, real *logits, const int32_t *
 void op_softmax(size_t rows, size_t features, real *x) {
     EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features),
                ops_kernels->rows.softmax(features, x, first, first + count));
-}
-
-/* ---- embedding ----------------------------------------------------------------------------------------- */
-
-/* Counting sort: rows with id v stand, in order, at order[start[v]] ... order[start[v + 1] - 1]. */
-static void sort_rows(size_t rows, const int32_t *ids, size_t vocabulary, size_t *start, size_t *order) {
-    memset(start, 0, (vocabulary + 1) * sizeof *start);
-    for (size_t r = 0; r < rows; r++) start[ids[r] + 1]++;
-    for (size_t v = 0; v < vocabulary; v++) start[v + 1] += start[v];
-    for (size_t r = 0; r < rows; r++) order[start[ids[r]]++] = r;
-    for (size_t v = vocabulary; v > 0; v--) start[v] = start[v - 1];
-    start[0] = 0;
-}
-
-void op_embedding_gradient(size_t rows, const int32_t *ids, size_t vocabulary, size_t features, const real *dy,
-                           size_t lddy, size_t *order, real *g) {
-    size_t *start = order + rows;
-    const size_t chunks = pieces(features, EMBEDDING_CHUNK);
-    sort_rows(rows, ids, vocabulary, start, order);
-    /* How often ids occur differs: whoever is free takes the next ones, which changes no sum. */
-#pragma omp parallel for collapse(2) schedule(dynamic, 8) num_threads(threads_for(rows + vocabulary, features))
-    for (size_t v = 0; v < vocabulary; v++)
-        for (size_t c = 0; c < chunks; c++) {
-            const size_t f = c * EMBEDDING_CHUNK;
-            ops_kernels->rows.sum_rows(least(features - f, EMBEDDING_CHUNK), dy + f, lddy, order + start[v],
-                                       start[v + 1] - start[v], g + v * features + f);
-        }
 }

@@ -10,12 +10,12 @@
  *           directions side by side
  *
  *   x [R, F]   h_n [B, >= F]   y [B, F] */
-#include <string.h>
-
 #include "layers/layer.h"
 #include "layers/ops/ops.h"
 
 typedef enum Kind { LAST, FIRST, MEAN, MAX, FINAL } Kind;
+
+static const Pick picks[] = {[LAST] = PICK_LAST, [FIRST] = PICK_FIRST, [MEAN] = PICK_MEAN, [MAX] = PICK_MAX};
 
 typedef struct SelectConfig {
     int kind; /* Kind */
@@ -53,101 +53,28 @@ static Status select_plan(Layer *layer, Plan *plan) {
     return OK;
 }
 
-/* ---- forward -------------------------------------------------------------------------------------- */
-
-/* A sequence's rows, [first, first + T). */
-typedef struct Span {
-    size_t first, T;
-} Span;
-
-static Span span_of(const Pass *pass, Grain grain, size_t b) {
-    const size_t first = sequence_row(&pass->rows, grain, b);
-    return (Span){first, sequence_row(&pass->rows, grain, b + 1) - first};
-}
-
-static void mean_rows(const real *x, Span span, size_t F, real *y) {
-    memset(y, 0, F * sizeof *y);
-    for (size_t t = 0; t < span.T; t++)
-        for (size_t f = 0; f < F; f++) y[f] += x[(span.first + t) * F + f];
-    for (size_t f = 0; f < F; f++) y[f] /= (real)span.T;
-}
-
-static void max_rows(const real *x, Span span, size_t F, real *y, size_t *row) {
-    memcpy(y, x + span.first * F, F * sizeof *y);
-    for (size_t f = 0; f < F; f++) row[f] = span.first;
-    for (size_t r = span.first + 1; r < span.first + span.T; r++)
-        for (size_t f = 0; f < F; f++)
-            if (x[r * F + f] > y[f]) {
-                y[f] = x[r * F + f];
-                row[f] = r;
-            }
-}
-
 static void select_forward(Layer *layer, const Pass *pass) {
     const SelectConfig *config = layer->config;
     const Select *self = layer->self;
     const Value *in = layer->in[0], *out = layer->out[0];
-    size_t F = out->features;
+    const Rows *rows = &pass->rows;
     if (!out->v) return;
-    for (size_t b = 0; b < pass->rows.sequences; b++) {
-        Span span = span_of(pass, in->grain, b);
-        real *y = out->v + b * F;
-        switch ((Kind)config->kind) {
-        case LAST:
-            memcpy(y, in->v + (span.first + span.T - 1) * F, F * sizeof *y);
-            break;
-        case FIRST:
-            memcpy(y, in->v + span.first * F, F * sizeof *y);
-            break;
-        case MEAN:
-            mean_rows(in->v, span, F, y);
-            break;
-        case MAX:
-            max_rows(in->v, span, F, y, self->row + b * F);
-            break;
-        case FINAL:
-            memcpy(y, in->v + (b + 1) * in->features - F, F * sizeof *y);
-            break;
-        }
-    }
-}
-
-/* ---- backward ------------------------------------------------------------------------------------- */
-
-static void spread_mean(const real *dy, Span span, size_t F, real *dx) {
-    for (size_t t = 0; t < span.T; t++)
-        for (size_t f = 0; f < F; f++) dx[(span.first + t) * F + f] = dy[f] / (real)span.T;
+    if (config->kind == FINAL) op_last_columns(rows->sequences, in->features, out->features, in->v, out->v);
+    else
+        op_pick(picks[config->kind], rows->sequences, rows_offset(rows, in->grain), out->features, in->v, out->v,
+                self->row);
 }
 
 static void select_backward(Layer *layer, const Pass *pass) {
     const SelectConfig *config = layer->config;
     const Select *self = layer->self;
     const Value *in = layer->in[0], *out = layer->out[0];
-    size_t F = out->features;
-    real *dx = in->g;
-    if (!dx) return;
-    if (config->kind != MEAN) op_zero(rows_of(&pass->rows, in->grain) * in->features, dx);
-    for (size_t b = 0; b < pass->rows.sequences; b++) {
-        Span span = span_of(pass, in->grain, b);
-        const real *dy = out->g + b * F;
-        switch ((Kind)config->kind) {
-        case LAST:
-            memcpy(dx + (span.first + span.T - 1) * F, dy, F * sizeof *dy);
-            break;
-        case FIRST:
-            memcpy(dx + span.first * F, dy, F * sizeof *dy);
-            break;
-        case MEAN:
-            spread_mean(dy, span, F, dx);
-            break;
-        case MAX:
-            for (size_t f = 0; f < F; f++) dx[self->row[b * F + f] * F + f] = dy[f];
-            break;
-        case FINAL:
-            memcpy(dx + (b + 1) * in->features - F, dy, F * sizeof *dy);
-            break;
-        }
-    }
+    const Rows *rows = &pass->rows;
+    if (!in->g) return;
+    if (config->kind == FINAL) op_last_columns_backward(rows->sequences, in->features, out->features, out->g, in->g);
+    else
+        op_pick_backward(picks[config->kind], rows->sequences, rows_offset(rows, in->grain), out->features, out->g,
+                         self->row, in->g);
 }
 
 static const LayerCase cases[] = {

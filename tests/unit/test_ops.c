@@ -279,9 +279,18 @@ static void test_embedding(void **unused) {
         ids[r] = (int32_t)(r * r % 31);
         for (size_t f = 0; f < F; f++) want[(size_t)ids[r] * F + f] += dy[r * LD + f];
     }
-    op_embedding_gradient(ROWS, ids, V, F, dy, LD, order, g);
+    EmbeddingGradient gradient = {.rows = ROWS,
+                                  .vocabulary = V,
+                                  .features = F,
+                                  .ids = ids,
+                                  .dy = dy,
+                                  .lddy = LD,
+                                  .order = order,
+                                  .padding = SIZE_MAX};
+    op_embedding_gradient(&gradient, g);
     assert_memory_equal(g, want, V * F * sizeof *g);
-    op_embedding_gradient(0, ids, V, F, dy, LD, order, g);
+    gradient.rows = 0;
+    op_embedding_gradient(&gradient, g);
     for (size_t i = 0; i < V * F; i++) assert_true(g[i] == 0);
     free(dy), free(g), free(want);
 }
@@ -317,7 +326,15 @@ static void do_everything(const float *x, const float *dy, Everything *e) {
     op_layer_norm(ALL_ROWS, ALL_FEATURES, 1e-5f, x, dy, dy + 1, e->norm, e->mean, e->rstd);
     op_layer_norm_backward(ALL_ROWS, ALL_FEATURES, x, dy, e->mean, e->rstd, dy, e->norm_dx);
     op_layer_norm_gradients(ALL_ROWS, ALL_FEATURES, x, e->mean, e->rstd, dy, e->dweight, e->dbias);
-    op_embedding_gradient(ALL_ROWS, ids, 20, ALL_FEATURES, dy, ALL_FEATURES, order, e->embedding);
+    const EmbeddingGradient gradient = {.rows = ALL_ROWS,
+                                        .vocabulary = 20,
+                                        .features = ALL_FEATURES,
+                                        .ids = ids,
+                                        .dy = dy,
+                                        .lddy = ALL_FEATURES,
+                                        .order = order,
+                                        .padding = SIZE_MAX};
+    op_embedding_gradient(&gradient, e->embedding);
 }
 
 static void test_same_bits(void **unused) {

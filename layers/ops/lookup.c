@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lookup.c: operations that pick rows: by id, by place in a sequence; and the squared error. */
+#include <math.h>
+#include <string.h>
+
+#include "layers/ops/blocks.h"
+#include "layers/ops/kernels.h"
+
+/* ---- ids --------------------------------------------------------------------------------------------------- */
+
+static void gather_rows(size_t count, const int32_t *ids, size_t features, const real *table, real *y) {
+    for (size_t r = 0; r < count; r++)
+        memcpy(y + r * features, table + (size_t)ids[r] * features, features * sizeof *y);
+}
+
+void op_gather(size_t rows, const int32_t *ids, size_t features, const real *table, real *y) {
+    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features),
+               gather_rows(count, ids + first, features, table, y + first * features));
+}
+
+static void one_hot_rows(size_t count, const int32_t *ids, size_t classes, real *y) {
+    memset(y, 0, count * classes * sizeof *y);
+    for (size_t r = 0; r < count; r++) y[r * classes + (size_t)ids[r]] = 1;
+}
+
+void op_one_hot(size_t rows, const int32_t *ids, size_t classes, real *y) {
+    EACH_BLOCK(rows, rows_in_block(classes), threads_for(rows, classes),
+               one_hot_rows(count, ids + first, classes, y + first * classes));
+}
+
+/* Counting sort: rows with id v stand, in order, at order[start[v]] ... order[start[v + 1] - 1]. */
+static void sort_rows(size_t rows, const int32_t *ids, size_t vocabulary, size_t *start, size_t *order) {
+    memset(start, 0, (vocabulary + 1) * sizeof *start);
+    for (size_t r = 0; r < rows; r++) start[ids[r] + 1]++;
+    for (size_t v = 0; v < vocabulary; v++) start[v + 1] += start[v];
+    for (size_t r = 0; r < rows; r++) order[start[ids[r]]++] = r;
+    for (size_t v = vocabulary; v > 0; v--) start[v] = start[v - 1];
+    start[0] = 0;
+}
+
+static void sum_row(const EmbeddingGradient *e, size_t v, size_t f, real *g) {
+    const size_t *start = e->order + e->rows, width = least(e->features - f, EMBEDDING_CHUNK);
+    const size_t count = v == e->padding ? 0 : start[v + 1] - start[v];
+    ops_kernels->rows.sum_rows(width, e->dy + f, e->lddy, e->order + start[v], count, g);
+}
+
+void op_embedding_gradient(const EmbeddingGradient *e, real *g) {
+    const size_t chunks = pieces(e->features, EMBEDDING_CHUNK);
+    const int team = threads_for(e->rows + e->vocabulary, e->features);
+    sort_rows(e->rows, e->ids, e->vocabulary, e->order + e->rows, e->order);
+    /* How often ids occur differs: whoever is free takes the next ones, which changes no sum. */
+#pragma omp parallel for collapse(2) schedule(dynamic, 8) num_threads(team)
+    for (size_t v = 0; v < e->vocabulary; v++)
+        for (size_t c = 0; c < chunks; c++)
+            sum_row(e, v, c * EMBEDDING_CHUNK, g + v * e->features + c * EMBEDDING_CHUNK);
+}
+
+/* ---- sequences --------------------------------------------------------------------------------------------- */
+
+static void mean_rows(size_t T, size_t features, const real *x, real *y) {
+    memset(y, 0, features * sizeof *y);
+    for (size_t t = 0; t < T; t++)
+        for (size_t f = 0; f < features; f++) y[f] += x[t * features + f];
+    for (size_t f = 0; f < features; f++) y[f] /= (real)T;
+}
+
+static void max_rows(size_t first, size_t end, size_t features, const real *x, real *y, size_t *row) {
+    memcpy(y, x + first * features, features * sizeof *y);
+    for (size_t f = 0; f < features; f++) row[f] = first;
+    for (size_t r = first + 1; r < end; r++)
+        for (size_t f = 0; f < features; f++)
+            if (x[r * features + f] > y[f]) {
+                y[f] = x[r * features + f];
+                row[f] = r;
+            }
+}
+
+static void pick_row(Pick pick, size_t first, size_t end, size_t features, const real *x, real *y, size_t *row) {
+    if (pick == PICK_MAX) max_rows(first, end, features, x, y, row);
+    else if (pick == PICK_MEAN) mean_rows(end - first, features, x + first * features, y);
+    else memcpy(y, x + (pick == PICK_FIRST ? first : end - 1) * features, features * sizeof *y);
+}
+
+static size_t rows_of_all(size_t sequences, const size_t *offset) {
+    return sequences ? offset[sequences] : 0;
+}
+
+void op_pick(Pick pick, size_t sequences, const size_t *offset, size_t features, const real *x, real *y, size_t *row) {
+    const size_t work = pick == PICK_MEAN || pick == PICK_MAX ? rows_of_all(sequences, offset) : sequences;
+    EACH_BLOCK(sequences, (size_t)1, threads_for(work, features),
+               pick_row(pick, offset[first], offset[first + count], features, x, y + first * features,
+                        row ? row + first * features : NULL));
+}
+
+static void spread_row(Pick pick, size_t first, size_t end, size_t features, const real *dy, const size_t *row,
+                       real *dx) {
+    real *mine = dx + first * features;
+    if (pick == PICK_MEAN) {
+        for (size_t t = 0; t < end - first; t++)
+            for (size_t f = 0; f < features; f++) mine[t * features + f] = dy[f] / (real)(end - first);
+        return;
+    }
+    memset(mine, 0, (end - first) * features * sizeof *dx);
+    if (pick == PICK_MAX)
+        for (size_t f = 0; f < features; f++) dx[row[f] * features + f] = dy[f];
+    else memcpy(dx + (pick == PICK_FIRST ? first : end - 1) * features, dy, features * sizeof *dx);
+}
+
+void op_pick_backward(Pick pick, size_t sequences, const size_t *offset, size_t features, const real *dy,
+                      const size_t *row, real *dx) {
+    EACH_BLOCK(sequences, (size_t)1, threads_for(rows_of_all(sequences, offset), features),
+               spread_row(pick, offset[first], offset[first + count], features, dy + first * features,
+                          row ? row + first * features : NULL, dx));
+}
+
+static void last_columns(size_t count, size_t ldx, size_t features, const real *x, real *y) {
+    for (size_t r = 0; r < count; r++) memcpy(y + r * features, x + (r + 1) * ldx - features, features * sizeof *y);
+}
+
+void op_last_columns(size_t rows, size_t ldx, size_t features, const real *x, real *y) {
+    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features),
+               last_columns(count, ldx, features, x + first * ldx, y + first * features));
+}
+
+static void fill_columns(size_t count, size_t ldx, size_t features, const real *dy, real *dx) {
+    for (size_t r = 0; r < count; r++) {
+        memset(dx + r * ldx, 0, (ldx - features) * sizeof *dx);
+        memcpy(dx + (r + 1) * ldx - features, dy + r * features, features * sizeof *dx);
+    }
+}
+
+void op_last_columns_backward(size_t rows, size_t ldx, size_t features, const real *dy, real *dx) {
+    EACH_BLOCK(rows, rows_in_block(ldx), threads_for(rows, ldx),
+               fill_columns(count, ldx, features, dy + first * features, dx + first * ldx));
+}
+
+/* ---- squared error ------------------------------------------------------------------------------------------- */
+
+static void squared_piece(size_t n, const real *y, const real *target, real *dy, double *squares, double *absolutes) {
+    double square = 0, absolute = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double error = (double)y[i] - (double)target[i];
+        square += error * error;
+        absolute += fabs(error);
+        if (dy) dy[i] = (real)(2 * error);
+    }
+    *squares = square;
+    *absolutes = absolute;
+}
+
+void op_squared_error(size_t n, const real *y, const real *target, real *dy, double *squares, double *absolutes) {
+    EACH_BLOCK(n, (size_t)SQUARED_PIECE, threads_for(n, 1),
+               squared_piece(count, y + first, target + first, dy ? dy + first : NULL, squares + b, absolutes + b));
+}
