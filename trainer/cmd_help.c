@@ -34,7 +34,7 @@ const Command commands[] = {
      "  a line per input, or per pair: then exact matches and the loss are reported too.\n"
      "  --beam K         keep the K most probable beginnings; default 1: always the most probable symbol\n"
      "  --length-penalty F  of results, the one with the largest log p / n^F wins, n symbols with the end (1)\n"
-     "  --max-length N   cut at N symbols; default: twice the input's steps and 50\n"
+     "  --max-length N   cut at N symbols, the end counted; default: twice the input's steps and 50\n"
      "  --temperature F, --top-k K, --top-p P, --seed S  draw instead, as generate does\n",
      true, command_predict},
     {"generate", "CHECKPOINT --prompt TEXT --length N [--temperature F] [--top-k K] [--top-p P] [--seed S]",

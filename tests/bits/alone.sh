@@ -12,6 +12,8 @@ variant text 0 5 threads
 variant classes 0 3 threads
 variant values 0 2 threads
 variant pairs 0 3 threads
+variant decoded 0 2 threads
+variant decoded 0 3 threads
 
 for model in text classes; do
     variant $model 0 1 'one shard at once' train.shards_at_once=1
@@ -20,6 +22,7 @@ for model in text classes; do
     variant $model 0 1 'saved in between' checkpoint.every=1 checkpoint.keep=2
 done
 variant pairs 0 1 'one shard at once' train.shards_at_once=1
+variant decoded 0 1 'one shard at once' train.shards_at_once=1
 
 for isa in portable neon avx2 avx512; do
     # Where the machine lacks a set the program says so.

@@ -3,8 +3,9 @@
 #
 # models.sh: the models of the tests of bits, 20 steps each in 4 shards, and how variants of a run are compared.
 # Together: dropout, clipping, ragged lengths, a short last batch with fewer sequences than shards, a batch of
-# one sequence, evaluations on the way.
-models="text classes values pairs"
+# one sequence, fewer sequences than ranks, targets with lengths of their own, batches of similar length,
+# evaluations on the way.
+models="text classes values pairs decoded"
 
 write_models() {
     text text.txt 39
@@ -43,6 +44,20 @@ model:
 loss: {kind: mse, reduction: sum}
 optimizer: {name: sgd, lr: 1.0e-2, momentum: 0.9}
 train: {steps: 20, batch_size: 5, shards: 4, clip_norm: 1}
+log: {every: 1}
+YAML
+    printf 'one\t1\ntwo\t2\nten\t10\neleven\t11\ntwelve\t12\ntwenty\t20\nhundred\t100\nthousand\t1000\n' >ragged.tsv
+    cat >decoded.yaml <<YAML
+data: {kind: pairs, path: ragged.tsv, validation: 0.2, bucket: true}
+model:
+  - encoder: [{embedding: {embedding_dim: 7}}, {gru: {hidden_size: 9, bidirectional: true}}, {select: final}]
+  - decoder:
+      - embedding: {name: emb, embedding_dim: 5}
+      - concat: {input: [emb, encoder]}
+      - lstm: {hidden_size: 11, num_layers: 2, dropout: 0.3}
+      - linear: {}
+train: {steps: 20, batch_size: 3, shards: 4}
+eval: {every: 5}
 log: {every: 1}
 YAML
     printf 'hello\tohlol\nworld\tdlrow\nstill\tllits\n' >pairs.tsv

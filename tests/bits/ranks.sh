@@ -16,6 +16,9 @@ variant classes 3 1 ranks
 variant values 4 2 ranks
 variant values 3 1 ranks
 variant pairs 2 1 'ranks without a sequence'
+variant decoded 2 3 ranks
+variant decoded 3 1 ranks
+variant decoded 4 2 'ranks without a sequence'
 
 for share in none 2; do
     export LOCKSTEP_SHARE=$share
@@ -38,3 +41,4 @@ halves text 2 1 3 1
 halves text 0 2 2 1
 halves classes 4 1 0 1
 halves pairs 2 1 1 1
+halves decoded 3 1 2 1
