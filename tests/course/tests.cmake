@@ -3,7 +3,7 @@
 # course_torch_<config>: from PyTorch's initial weights it finds PyTorch's losses, weights and predictions.
 # The default run leaves most of those on ranks, and what takes minutes, to the label slow.
 include(${CMAKE_CURRENT_SOURCE_DIR}/program.cmake)
-set(LONG_CONFIGS gpt)
+set(LONG_CONFIGS gpt dates number_words reverse)
 set(SHORT_ON_RANKS hello_rnn weather sentiment)
 
 add_executable(test_course course/test_course.c golden/golden_file.c)
