@@ -10,11 +10,12 @@ cat >words.yaml <<'YAML'
 run: {dir: words}
 data: {kind: pairs, path: words.tsv, validation: 0}
 model:
-  - encoder: [{embedding: {embedding_dim: 12}}, {gru: {hidden_size: 24}}, {select: final}]
+  - encoder: [{embedding: {embedding_dim: 12}}, {gru: {hidden_size: 24}}]
   - decoder:
-      - embedding: {name: emb, embedding_dim: 12}
-      - concat: {input: [emb, encoder]}
-      - gru: {hidden_size: 24}
+      - embedding: {embedding_dim: 12}
+      - gru: {name: rnn, hidden_size: 24}
+      - basic_attention: {name: look, input: [encoder, rnn]}
+      - concat: {input: [rnn, look]}
       - linear: {}
 optimizer: {lr: 1.0e-2}
 train: {steps: 90, batch_size: 3, shards: 2}
@@ -72,6 +73,28 @@ differ "$(cksum <out)" "$(cksum <drawn.csv)" 'another seed'
 predict inputs.txt --max-length 2
 ends 0 'warning: 5 of 7 results reached the maximum length'
 [ "$(said out)" = '1 2 10 11 12 20 10 ' ] || fail 'not cut'
+
+# The weights of attention, of what was written.
+predict inputs.txt --attention weights.h5
+ends 0
+cmp -s out greedy.csv || fail 'looking changes what is written'
+launch 0 "$lockstep" predict $last --data words.tsv --beam 3 --attention alone.h5
+ends 0
+cmp -s weights.h5 alone.h5 || fail 'ranks or beams change the weights of the same results'
+python=${LOCKSTEP_PYTHON:-python3}
+if "$python" -c 'import h5py, numpy' 2>/dev/null; then
+    "$python" - weights.h5 <<'PYTHON' || fail 'other weights'
+import sys, h5py, numpy as np
+f = h5py.File(sys.argv[1])
+w, steps, targets = f["attention/decoder.look"][()], f["lengths"][()], f["target_lengths"][()]
+assert w.shape == (7, 1, 4, 7) and list(targets) == [2, 2, 3, 3, 3, 3, 4]
+for n in range(7):
+    assert np.allclose(w[n, 0, :targets[n], :steps[n]].sum(1), 1, atol=1e-5)
+    assert not w[n, 0, targets[n]:].any() and not w[n, 0, :, steps[n]:].any()
+assert list(f["targets"][6]) == [1, 0, 0, 3] and list(f["targets"][0]) == [1, 3, 0, 0]
+assert [x.decode() for x in f["target_vocabulary"][()]] == ["0", "1", "2"]
+PYTHON
+fi
 
 # The same pairs as HDF5, for training and for prediction.
 launch 0 "$lockstep" prepare words.tsv -o words.h5 --decoder
