@@ -116,7 +116,8 @@ static inline void check_all(const Data *data) {
     const DataInfo *info = data_info(data);
     assert_true(data_sequences(data, SPLIT_ALL) > 0);
     size_t features = info->features ? info->features : 1, columns = info->target == TARGET_VALUES ? info->classes : 1;
-    int32_t *ids = malloc(info->longest * sizeof *ids), *classes = malloc(info->longest * sizeof *classes);
+    size_t most = info->longest_target > info->longest ? info->longest_target : info->longest;
+    int32_t *ids = malloc(info->longest * sizeof *ids), *classes = malloc(most * sizeof *classes);
     float *x = malloc(info->longest * features * sizeof *x), *values = malloc(info->longest * columns * sizeof *values);
     for (int split = 0; split < 3; split++) {
         for (size_t i = 0; i < data_sequences(data, (Split)split); i++) {
@@ -124,7 +125,9 @@ static inline void check_all(const Data *data) {
             assert_in_range(length, 1, info->longest);
             data_read(data, (Split)split, i, ids, x, classes, values);
             for (size_t t = 0; info->ids && t < length; t++) assert_in_range(ids[t], 0, info->vocabulary - 1);
-            size_t targets = info->target_per_step ? length : 1;
+            size_t targets = data_target_length(data, (Split)split, i);
+            if (info->target_vocabulary) assert_in_range(targets, info->target != TARGET_NONE, info->longest_target);
+            else assert_int_equal(targets, info->target_per_step ? length : 1);
             for (size_t t = 0; info->target == TARGET_CLASSES && t < targets; t++) {
                 if (classes[t] != -100) assert_in_range(classes[t], 0, info->classes - 1);
             }

@@ -86,6 +86,22 @@ static void vocabularies_of_a_model(void **state) {
     data_close(&trained);
 }
 
+static void validation_file(void **state) {
+    (void)state;
+    write_text("p.tsv", "abc\tx\nb\tyxz\n");
+    write_text("v.tsv", "d\txw\n");
+    DataConfig config = pairs("p.tsv", TOKENIZER_CHAR);
+    config.validation_path = "v.tsv";
+    Data *data = open_data(config);
+    assert_int_equal(data_info(data)->target_vocabulary, 4);
+    assert_int_equal(data_info(data)->longest_target, 4);
+    has_targets(data, SPLIT_VALIDATION, 0, (int32_t[]){1, 0, 4}, 3);
+    has_targets(data, SPLIT_ALL, 1, (int32_t[]){2, 1, 3, 4}, 4);
+    data_close(&data);
+    write_text("v.tsv", "d\n");
+    open_fails(config, ERR_DATA, LIST("v.tsv:1:2:", "no TAB"));
+}
+
 static void bad_pairs(void **state) {
     (void)state;
     write_text("p.tsv", "ab\tx\nabc\n");
@@ -191,9 +207,13 @@ static void bad_hdf5(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pairs_of_any_length), cmocka_unit_test(vocabularies_of_a_model),
-        cmocka_unit_test(bad_pairs),           cmocka_unit_test(hdf5_with_both_lengths),
-        cmocka_unit_test(hdf5_of_features),    cmocka_unit_test(bad_hdf5),
+        cmocka_unit_test(pairs_of_any_length),
+        cmocka_unit_test(vocabularies_of_a_model),
+        cmocka_unit_test(validation_file),
+        cmocka_unit_test(bad_pairs),
+        cmocka_unit_test(hdf5_with_both_lengths),
+        cmocka_unit_test(hdf5_of_features),
+        cmocka_unit_test(bad_hdf5),
     };
     return cmocka_run_group_tests(tests, enter_directory, leave_directory);
 }

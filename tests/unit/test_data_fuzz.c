@@ -115,13 +115,18 @@ static void mutated_pairs(void **state) {
     DataConfig config = {
         .kind = DATA_PAIRS, .path = LIST("bad"), .paths = 1, .tokenizer = TOKENIZER_CHAR, .validation = 0.25};
     assert_in_range(run(&config, mutate, MUTATIONS), 100, MUTATIONS - 100);
+    config.decoder = true;
+    assert_in_range(run(&config, mutate, MUTATIONS), 100, MUTATIONS - 100);
+    config.targets_if_there = true;
+    assert_in_range(run(&config, mutate, MUTATIONS), 100, MUTATIONS - 100);
+    config.decoder = config.targets_if_there = false;
     config.tokenizer = TOKENIZER_BYTE;
     write_text("good", "hello\tohlol\ncat\tdog\r\n\nx\ty\n");
     config.validation = 0.5;
     assert_in_range(run(&config, mutate, MUTATIONS), 100, MUTATIONS - 100);
 }
 
-static void write_good_sequences(bool latest) {
+static void write_good_sequences(bool latest, bool decoder) {
     enum { N = 6, T = 4 };
     int ids[N * T], length[N];
     double y[N * T];
@@ -138,6 +143,7 @@ static void write_good_sequences(bool latest) {
     if (latest) h5_reals(file, "targets", DIMS(N, T, 1), y);
     else h5_ints(file, "targets", DIMS(N, T), ids);
     h5_ints(file, "lengths", DIMS(N), length);
+    if (decoder) h5_ints(file, "target_lengths", DIMS(N), length);
     h5_attribute(file, "targets", "num_classes", 5);
     H5Tset_size(type, H5T_VARIABLE);
     h5_set(file, "vocabulary", type, type, DIMS(5), token);
@@ -152,10 +158,13 @@ static void mutated_sequences(void **state) {
     (void)state;
     DataConfig config = {.kind = DATA_SEQUENCES, .path = LIST("bad"), .paths = 1, .validation = 0.25};
     for (int latest = 0; latest < 2; latest++) {
-        write_good_sequences(latest);
+        write_good_sequences(latest, false);
         assert_in_range(run(&config, mutate_in_place, MUTATIONS / 2), 100, MUTATIONS / 2 - 50);
         assert_in_range(run(&config, mutate, MUTATIONS / 4), 0, MUTATIONS / 4 - 50);
     }
+    write_good_sequences(false, true);
+    config.decoder = true;
+    assert_in_range(run(&config, mutate_in_place, MUTATIONS / 4), 50, MUTATIONS / 4 - 25);
 }
 
 int main(void) {
