@@ -3,7 +3,9 @@
  * h5_new.c: libhdf5 writes the temporary file by its name; syncing and renaming are files.c's. */
 #include "io/h5_new.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 Status new_h5_fail(const NewH5 *file, const char *what) {
     int error = h5_error_number();
@@ -51,11 +53,27 @@ void new_h5_abandon(NewH5 *file) {
     atomic_abandon(&file->atomic);
 }
 
+/* The groups on the way to `name`. Not by libhdf5's intermediate groups, which keep the time of their making: the
+ * same contents are to be the same bytes. */
+static bool make_groups(const NewH5 *file, const char *name) {
+    H5_SCOPED creation = H5Pcreate(H5P_GROUP_CREATE);
+    if (creation < 0 || H5Pset_obj_track_times(creation, false) < 0) return false;
+    for (const char *slash = strchr(name, '/'); slash; slash = strchr(slash + 1, '/')) {
+        char path[512];
+        int n = snprintf(path, sizeof path, "%.*s", (int)(slash - name), name);
+        if (n < 0 || (size_t)n >= sizeof path) return false;
+        if (H5Lexists(file->file, path, H5P_DEFAULT) > 0) continue;
+        H5_SCOPED group = H5Gcreate2(file->file, path, H5P_DEFAULT, creation, H5P_DEFAULT);
+        if (group < 0) return false;
+    }
+    return true;
+}
+
 hid_t new_h5_set(const NewH5 *file, const char *name, hid_t type, int rank, const hsize_t *dim) {
     H5_SCOPED space = rank ? H5Screate_simple(rank, dim, NULL) : H5Screate(H5S_SCALAR);
     H5_SCOPED links = H5Pcreate(H5P_LINK_CREATE);
     H5_SCOPED creation = H5Pcreate(H5P_DATASET_CREATE);
-    if (space < 0 || links < 0 || creation < 0 || H5Pset_create_intermediate_group(links, 1) < 0 ||
+    if (space < 0 || links < 0 || creation < 0 || !make_groups(file, name) ||
         H5Pset_char_encoding(links, H5T_CSET_UTF8) < 0 || H5Pset_obj_track_times(creation, false) < 0)
         return H5I_INVALID_HID;
     return H5Dcreate2(file->file, name, type, space, links, creation, H5P_DEFAULT);
