@@ -11,6 +11,9 @@
 
 enum { SMALLEST = 1 << 16, LARGEST_ONE_NODE = 1 << 26, LARGEST_NODES = 1 << 24, LEAST_ROUNDS = 5, MOST_ROUNDS = 40 };
 
+static const double most_seconds = 1.5; /* for a size */
+enum { LEAST_ROWS = 3 };
+
 typedef struct Buffers {
     float *params; /* node-shared */
     float *in, *out;
@@ -113,8 +116,13 @@ static LinearFit fit(const Sweep *s, size_t first, size_t second) {
 
 static Status sweep(Comm *comm, const Buffers *b, Sweep *out) {
     size_t other = first_elsewhere(comm);
-    for (size_t bytes = SMALLEST; bytes <= b->bytes && out->rows < SWEEP_MOST; bytes *= 4)
+    for (size_t bytes = SMALLEST; bytes <= b->bytes && out->rows < SWEEP_MOST; bytes *= 4) {
+        double begun = clock_seconds();
         TRY(time_size(comm, b, bytes, other, &out->row[out->rows++]));
+        double taken = clock_seconds() - begun;
+        bench_slowest(comm, &taken, 1);
+        if (out->rows >= LEAST_ROWS && taken > most_seconds) break; /* the next size takes four times as long */
+    }
     out->copy = fit(out, 0, 0);
     out->reduce = fit(out, 1, 2);
     out->allreduce = fit(out, 3, 3);

@@ -40,7 +40,7 @@ def main(kind):
         assert [row["nodes"] for row in comm["prediction"]] == [2 ** k for k in range(13)]
         assert comm["prediction"][0]["efficiency"] == 1 and comm["prediction"][0]["exchange_ms"] == 0
         assert all(row["step_ms"] > 0 and row["efficiency"] > 0 for row in comm["prediction"])
-        assert all(row["memcpy_ms"] > 0 and row["sum_ms"] > 0 for row in comm["sweep"]) and len(comm["sweep"]) > 4
+        assert all(row["memcpy_ms"] > 0 and row["sum_ms"] > 0 for row in comm["sweep"]) and len(comm["sweep"]) >= 3
         assert comm["reduce"]["bytes_per_s"] > 0 and "exchange(N)" in comm["formula"]
     elif kind == "bench":
         check(found, BENCH, True)
