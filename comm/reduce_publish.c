@@ -45,6 +45,7 @@ static void publish_begin(Reduce *r) {
     wire->under_way = true;
     wire->publish_began = wait_clock();
     wire->waited = 0;
+    wire->written = 0;
     parcels_reset(&wire->publish_sends);
     parcels_reset(&wire->publish_receives);
     for (size_t i = 0; i < wire->publish_receives.count; i++) {
@@ -56,20 +57,30 @@ static void publish_begin(Reduce *r) {
     wire->publish_receives.started = wire->publish_receives.count;
 }
 
+/* Messages to each node that are under way at a time: all at once would share the network, and the first bucket,
+ * which a forward waits for, would come no sooner than the last. */
+enum { SENT_AT_ONCE = 2 };
+
+static void send_written(Reduce *r) {
+    ParcelList *sends = &r->wire->publish_sends;
+    for (; sends->started < sends->count; sends->started++) {
+        size_t done = sends->count - sends->open;
+        Parcel *p = &sends->parcel[sends->started];
+        if (r->place[p->bucket + 1] > r->wire->written) break;
+        if (sends->started - done >= SENT_AT_ONCE * (r->comm->nodes - 1)) break;
+        r->comm->transport->send(&p->request, p->peer, TAG_PUBLISH, r->params + p->first * REDUCE_CHUNK,
+                                 parcel_bytes(r, p));
+    }
+}
+
 void reduce_written(Reduce *r, size_t chunks) {
     Wire *wire = r->wire;
     if (!wire) return;
     if (!wire->under_way) publish_begin(r);
-    ParcelList *sends = &wire->publish_sends;
+    wire->written = chunks;
     for (size_t b = 0; b < r->buckets && r->place[b + 1] <= chunks; b++)
         if (r->place[b] < r->place[b + 1]) say_here(r, b, r->comm->rank);
-    for (; sends->started < sends->count; sends->started++) {
-        Parcel *p = &sends->parcel[sends->started];
-        if (r->place[p->bucket + 1] > chunks) break;
-        p->begun = trace_time();
-        r->comm->transport->send(&p->request, p->peer, TAG_PUBLISH, r->params + p->first * REDUCE_CHUNK,
-                                 parcel_bytes(r, p));
-    }
+    send_written(r);
 }
 
 static void book(Reduce *r) {
@@ -84,6 +95,7 @@ bool publish_move(Reduce *r) {
     if (!wire || !wire->under_way) return false;
     bool moved = parcels_move(r, &wire->publish_receives, say_taken);
     moved |= parcels_move(r, &wire->publish_sends, NULL);
+    send_written(r);
     if (wire->publish_receives.open == 0 && wire->publish_sends.open == 0) {
         wire->under_way = false;
         book(r);

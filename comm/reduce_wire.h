@@ -47,6 +47,7 @@ struct Wire {
     ParcelList publish_sends, publish_receives;
     uint64_t publication; /* counts them */
     bool under_way;
+    size_t written;                 /* of my chunks */
     uint64_t publish_began, waited; /* ns */
     uint64_t *known;                /* [buckets] the last publication known to be here in full */
 };

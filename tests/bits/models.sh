@@ -60,6 +60,18 @@ train: {steps: 20, batch_size: 3, shards: 4}
 eval: {every: 5}
 log: {every: 1}
 YAML
+    # Several buckets; not among the models of every test.
+    cat >wide.yaml <<YAML
+data: {kind: text, path: text.txt, seq_len: 8, validation: 0.1}
+model:
+  - embedding: {num_embeddings: 3000, embedding_dim: 128}
+  - transformer_encoder: {nhead: 4, num_layers: 3, dim_feedforward: 512, dropout: 0.1}
+  - lstm: {hidden_size: 256, num_layers: 2}
+  - linear: {}
+train: {steps: 20, batch_size: 8, shards: 4, clip_norm: 1}
+eval: {every: 5}
+log: {every: 1}
+YAML
     printf 'hello\tohlol\nworld\tdlrow\nstill\tllits\n' >pairs.tsv
     cat >pairs.yaml <<YAML
 data: {kind: pairs, path: pairs.tsv, validation: 0}

@@ -12,6 +12,17 @@ variant classes 2 1 'no memory shared, nothing hidden' comm.share=none comm.over
 says 'comm\.share: none: 2 nodes on 1 host'
 variant text 2 1 'NUMA domains' comm.share=numa
 
+# Several buckets, on two nodes of two and one rank too.
+OMP_NUM_THREADS=1 launch 0 "$lockstep" train wide.yaml
+ends 0 'finished at step 20'
+variant wide 2 1 'buckets, no memory shared' comm.share=none
+variant wide 2 1 'buckets, nothing hidden' comm.share=none comm.overlap=false
+LOCKSTEP_SHARE=2
+export LOCKSTEP_SHARE
+variant wide 3 1 'buckets, uneven nodes'
+unset LOCKSTEP_SHARE
+halves wide 3 1 2 1
+
 # Two ranks on a machine that hwloc takes for one of two domains.
 if [ "$(nproc)" -ge 2 ]; then
     export HWLOC_SYNTHETIC='numa:2 pu:1' HWLOC_THISSYSTEM=1
