@@ -1,183 +1,340 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A race against PyTorch: the same models, data, batches and optimizer, full training steps.
+"""A race against PyTorch on the same cores: the same models, weights, data, batches and optimizer, full training steps.
 
-    python3 tests/bench/race.py build/release/lockstep [--pairs 7] [--seconds 3] [--threads 2] [--only NAME] [--json FILE]
+    python3 tests/bench/race.py build/release/lockstep --json race.json              the named models
+    python3 tests/bench/race.py build/release/lockstep --json race.json --cells      80 models drawn by a seed (cells.json)
+    python3 tests/bench/race.py build/release/lockstep --json race.json --cells 0:20
+    python3 tests/bench/race.py build/release/lockstep --json race.json --start      from the start to the first step
+    python3 tests/bench/race.py build/release/lockstep --json race.json --generate   text token by token
 
-needs torch, numpy and h5py in this Python. Lockstep and PyTorch run in turn; a pair counts if the matrix-product
-peak that `lockstep bench` measures stayed within 10 % of the run's median; the median of the ratios is the result.
-PyTorch gets its threads, denormals flushed, and both the default and the fused Adam: the better one counts."""
+This Python needs torch, numpy and h5py. Rows that are in the JSON file are not measured again, so that a race may be
+interrupted; the table at the end is of all rows in the file.
+
+Lockstep runs as 1 rank x 2 threads and as 2 ranks x 1 thread, PyTorch with 2 threads and as DistributedDataParallel on 2
+processes, each with the default and the fused Adam, denormals flushed. The best of each side counts; a PyTorch that was
+20 % behind in a heat is not asked again. A cell of the 80 names ranks and threads of Lockstep; where that is one thread
+alone PyTorch gets one thread. Tokens are real ones: padding does not count. Lockstep and PyTorch run in turn; around each run
+matrix products and memory are probed, and a pair counts only if no probe moved by more than 10 % from its median. Ratios, rates
+and shares are medians of the pairs. Peak memory is that of all processes of the job, for Lockstep the largest rank's times
+the ranks (memory that ranks share counts twice). First of all both take one step from the same weights: their losses must be
+equal, dropout aside."""
 import argparse
 import json
 import os
+import platform
+import re
+import shlex
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-CASES = {
-    # name: kind, sizes. V vocabulary, E embedding, H hidden, L layers, B batch, T steps
-    "lstm_512x2": dict(cell="lstm", V=65, E=512, H=512, L=2, B=32, T=128),
-    "rnn_256": dict(cell="rnn", V=65, E=128, H=256, L=1, B=32, T=64),
-    "gru_128_both_classifier": dict(cell="gru", V=10000, E=128, H=128, L=1, B=64, T=100, both=True, classes=5),
-    "lstm_128x2": dict(cell="lstm", V=65, E=128, H=128, L=2, B=50, T=50),
-    "encoder_256x4": dict(encoder=True, V=65, E=256, heads=8, L=4, ff=1024, B=32, T=128),
-    "gpt_128x4": dict(encoder=True, V=65, E=128, heads=4, L=4, ff=512, B=12, T=64, causal=True),
-    "gpt_384x6": dict(encoder=True, V=65, E=384, heads=6, L=6, ff=1536, B=8, T=256, causal=True),
-    "gpt_256x2_32000": dict(encoder=True, V=32000, E=256, heads=4, L=2, ff=1024, B=8, T=128, causal=True),
-}
+import race_cases
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MOVED, BEHIND, FLOOR = 0.1, 0.8, 1.2
 
 
-def layers(case):
-    yield f"  - embedding: {{embedding_dim: {case['E']}}}"
-    if case.get("encoder"):
-        causal = str(case.get("causal", False)).lower()
-        yield (f"  - transformer_encoder: {{nhead: {case['heads']}, num_layers: {case['L']}, dim_feedforward: {case['ff']}, "
-               f"dropout: 0, norm_first: {causal}, causal: {causal}, norm: {causal}}}")
-    else:
-        both = str(case.get("both", False)).lower()
-        yield f"  - {case['cell']}: {{hidden_size: {case['H']}, num_layers: {case['L']}, bidirectional: {both}}}"
-    if case.get("classes"):
-        yield "  - select: final"
-    yield "  - linear"
+# ---- Lockstep -----------------------------------------------------------------------------------------------
 
 
-def write_inputs(case, folder):
-    """Random ids as a `sequences` file, the config beside it."""
-    import h5py
-    import numpy as np
-    random = np.random.default_rng(0)
-    n = 8 * case["B"]
-    ids = random.integers(0, case["V"], (n, case["T"] + 1), dtype=np.int32)
-    classes = case.get("classes")
-    with h5py.File(f"{folder}/data.h5", "w") as f:
-        f["inputs"] = ids[:, :-1]
-        f["targets"] = random.integers(0, classes, n, dtype=np.int32) if classes else ids[:, 1:]
-        f.attrs["num_classes"] = classes or case["V"]
-        f.attrs["num_embeddings"] = case["V"]
-    with open(f"{folder}/race.yaml", "w") as f:
-        f.write(f"data: {{kind: sequences, path: {folder}/data.h5, validation: 0, shuffle: false}}\nmodel:\n")
-        f.write("\n".join(layers(case)))
-        f.write(f"\ntrain: {{batch_size: {case['B']}}}\n")
-    return ids, classes
+def environment(threads):
+    return dict(os.environ, OMP_NUM_THREADS=str(threads))
 
 
-def lockstep_run(program, folder, threads, seconds, step_ms):
-    steps = max(3, int(seconds * 1e3 / step_ms))
-    env = dict(os.environ, OMP_NUM_THREADS=str(threads))
-    out = subprocess.run([program, "bench", f"{folder}/race.yaml", "--json", "--steps", str(steps)], env=env, check=True, capture_output=True)
-    return json.loads(out.stdout)
+def command(args, ranks, *rest):
+    return (shlex.split(args.mpirun) + ["-n", str(ranks)] if ranks > 1 else []) + [args.program, *rest]
 
 
-def torch_model(case):
-    import torch
-    from torch import nn
+def lockstep_bench(args, folder, layout, steps):
+    ranks, threads = race_cases.LAYOUTS[layout]
+    run = subprocess.run(command(args, ranks, "bench", f"{folder}/race.yaml", "--json", "--steps", str(steps)),
+                         env=environment(threads), check=True, stdout=subprocess.PIPE)
+    return json.loads(run.stdout)
 
-    class Recurrent(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.emb = nn.Embedding(case["V"], case["E"])
-            both = case.get("both", False)
-            self.rnn = getattr(nn, case["cell"].upper())(case["E"], case["H"], case["L"], batch_first=True, bidirectional=both)
-            self.fc = nn.Linear(case["H"] * (2 if both else 1), case.get("classes") or case["V"])
 
-        def forward(self, ids):
-            out, state = self.rnn(self.emb(ids))
-            return self.fc(torch.cat([state[-2], state[-1]], 1) if case.get("classes") else out)
+def first_loss(args, folder):
+    """Of a step from PyTorch's weights. The program prints four digits behind the point."""
+    run = subprocess.run([args.program, "train", f"{folder}/race.yaml", "--dry-run", f"run.init_from={folder}/weights.h5"],
+                         env=environment(1), check=True, capture_output=True, text=True)
+    return float(re.search(r"step 1: loss ([0-9.]+)", run.stdout + run.stderr).group(1))
 
-    class Encoder(nn.Module):
-        def __init__(self):
-            super().__init__()
-            causal = case.get("causal", False)
-            self.emb = nn.Embedding(case["V"], case["E"])
-            layer = nn.TransformerEncoderLayer(case["E"], case["heads"], case["ff"], 0.0, batch_first=True, norm_first=causal)
-            self.enc = nn.TransformerEncoder(layer, case["L"], norm=nn.LayerNorm(case["E"]) if causal else None, enable_nested_tensor=False)
-            self.fc = nn.Linear(case["E"], case["V"])
-            self.mask = nn.Transformer.generate_square_subsequent_mask(case["T"]) if causal else None
 
-        def forward(self, ids):
-            return self.fc(self.enc(self.emb(ids), mask=self.mask, is_causal=self.mask is not None))
+# ---- PyTorch ------------------------------------------------------------------------------------------------
 
-    return Encoder() if case.get("encoder") else Recurrent()
+
+def torch_command(folder, rank, ranks, threads, *rest):
+    return [sys.executable, os.path.join(HERE, "race_torch.py"), folder, str(rank), str(ranks), str(threads), *rest]
 
 
 class Torch:
-    def __init__(self, case, ids, classes, fused):
-        import torch
-        self.torch = torch
-        torch.manual_seed(0)
-        self.model = torch_model(case)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3, fused=fused)
-        self.loss = torch.nn.CrossEntropyLoss()
-        batch = torch.from_numpy(ids[: case["B"]]).long()
-        self.x = batch[:, :-1].contiguous()
-        self.y = torch.randint(0, classes, (case["B"],)) if classes else batch[:, 1:].reshape(-1)
-        self.tokens = case["B"] * case["T"]
+    """The processes of one job, asleep between measurements."""
 
-    def step(self):
-        self.optimizer.zero_grad(set_to_none=True)
-        logits = self.model(self.x)
-        loss = self.loss(logits.reshape(-1, logits.shape[-1]), self.y)
-        loss.backward()
-        self.optimizer.step()
+    def __init__(self, folder, ranks, threads):
+        self.process = [subprocess.Popen(torch_command(folder, r, ranks, threads), env=environment(threads), text=True,
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE) for r in range(ranks)]
 
-    def tokens_per_s(self, seconds):
-        times, until = [], time.perf_counter() + seconds
-        while len(times) < 3 or time.perf_counter() < until:
-            since = time.perf_counter()
-            self.step()
-            times.append(time.perf_counter() - since)
-        return self.tokens / statistics.median(times)
+    def listen(self):
+        lines = [p.stdout.readline() for p in self.process]
+        if not all(lines):
+            raise SystemExit("race_torch.py ended; what it said stands above")
+        return [json.loads(line) for line in lines]
+
+    def measure(self, adam, steps, probe):
+        for p in self.process:
+            p.stdin.write(json.dumps(dict(adam=adam, steps=steps, probe=probe)) + "\n")
+            p.stdin.flush()
+        said = self.listen()
+        return dict(seconds=max(s["seconds"] for s in said), memory=sum(s["memory"] for s in said), loss=said[0]["loss"],
+                    gflops=sum(s["gflops"] for s in said), gbytes=sum(s["gbytes"] for s in said))
+
+    def close(self):
+        for p in self.process:
+            p.stdin.close()
+        for p in self.process:
+            p.wait()
 
 
-def race(name, case, args):
+class Field:
+    """All PyTorch jobs of a case, and after the heat those that may win."""
+
+    def __init__(self, folder, layouts):
+        self.job = {"1 thread": Torch(folder, 1, 1)} if layouts == ["1x1"] else {"2 threads": Torch(folder, 1, 2), "DDP": Torch(folder, 2, 1)}
+        self.version = [job.listen() for job in self.job.values()][0][0]["version"]
+
+    def heat(self):
+        heat, self.memory = {}, {}
+        for name, job in self.job.items():
+            for adam in ("fused", "default"):
+                first, second = job.measure(adam, 1, False), job.measure(adam, 2, False)
+                heat[name, adam] = second["seconds"]
+                if adam == "fused":  # before probes, and the other Adam's moments, stand beside it
+                    self.memory[name] = second["memory"]
+                    self.loss = first["loss"] if name != "DDP" else self.loss
+        best = min(heat.values())
+        self.finalists = {who: seconds for who, seconds in heat.items() if best >= BEHIND * seconds}
+        return {f"{name}, {adam} Adam": seconds for (name, adam), seconds in heat.items()}
+
+    def measure(self, seconds):
+        return {who: self.job[who[0]].measure(who[1], max(2, int(seconds / each)), True) for who, each in self.finalists.items()}
+
+    def close(self):
+        for job in self.job.values():
+            job.close()
+
+
+# ---- one row ------------------------------------------------------------------------------------------------
+
+
+def steady(pairs):
+    """Those pairs whose probes all stayed near their medians."""
+    middle = [statistics.median(p) for p in zip(*(pair["probes"] for pair in pairs))]
+    return [pair for pair in pairs if all(abs(x / m - 1) <= MOVED for x, m in zip(pair["probes"], middle))]
+
+
+def take_pair(args, folder, layouts, steps, field, tokens):
+    ours = {layout: lockstep_bench(args, folder, layout, steps[layout]) for layout in layouts}
+    theirs = field.measure(args.seconds)
+    best, winner = max(layouts, key=lambda l: ours[l]["tokens_per_s"]), min(theirs, key=lambda w: theirs[w]["seconds"])
+    probes = [p for o in ours.values() for p in (o["sgemm_peak_gflops"], o["memory_gbytes_per_s"])]
+    probes += [p for t in theirs.values() for p in (t["gflops"], t["gbytes"])]
+    rate = tokens / theirs[winner]["seconds"]
+    return dict(probes=probes, lockstep=ours[best]["tokens_per_s"], torch=rate, ratio=ours[best]["tokens_per_s"] / rate,
+                share=ours[best]["gflops"] / ours[best]["sgemm_peak_gflops"], peak_gflops=ours[best]["sgemm_peak_gflops"],
+                gbytes=ours[best]["memory_gbytes_per_s"], winner=f"{winner[0]}, {winner[1]} Adam", memory_of=winner[0],
+                layouts={l: o["tokens_per_s"] for l, o in ours.items()},
+                memory=ours[best]["peak_memory_bytes"] * ours[best]["ranks"])
+
+
+def race(case, args):
+    layouts = [case["layout"]] if "layout" in case else ["1x2", "2x1"]
+    tokens, until = race_cases.tokens(case), time.perf_counter() + args.bound
     with tempfile.TemporaryDirectory() as folder:
-        ids, classes = write_inputs(case, folder)
-        rivals = {"fused Adam": Torch(case, ids, classes, True), "default Adam": Torch(case, ids, classes, False)}
-        for rival in rivals.values():
-            rival.step()
-        ms = lockstep_run(args.program, folder, args.threads, 0, 1e3)["step_ms"]
+        race_cases.write_inputs(case, folder)
+        with open(f"{folder}/case.json", "w") as f:
+            json.dump(case, f)
+        field = Field(folder, layouts)
+        heat = field.heat()
+        if not case.get("dropout") and abs(first_loss(args, folder) - field.loss) > 2e-3:
+            raise SystemExit(f"{case}: the first losses differ: {first_loss(args, folder)} and PyTorch's {field.loss}")
+        steps = {l: max(3, int(args.seconds * 1e3 / lockstep_bench(args, folder, l, 1)["step_ms"])) for l in layouts}
         pairs = []
-        for _ in range(args.pairs):
-            ours = lockstep_run(args.program, folder, args.threads, args.seconds, ms)
-            theirs = max(rival.tokens_per_s(args.seconds / 2) for rival in rivals.values())
-            pairs.append((ours["tokens_per_s"] / theirs, ours["tokens_per_s"], theirs, ours["gflops"] / ours["sgemm_peak_gflops"],
-                          ours["sgemm_peak_gflops"], ours["peak_memory_bytes"]))
-    peak = statistics.median(p[4] for p in pairs)
-    kept = [p for p in pairs if abs(p[4] / peak - 1) <= 0.1] or pairs
-    middle = [statistics.median(p[i] for p in kept) for i in range(6)]
-    return dict(name=name, ratio=middle[0], lockstep=middle[1], torch=middle[2], share=middle[3], peak_gflops=middle[4], memory=middle[5],
-                pairs=len(kept), dropped=len(pairs) - len(kept))
+        while not pairs or (len(steady(pairs)) < args.pairs and len(pairs) < 2 * args.pairs and time.perf_counter() < until):
+            pairs.append(take_pair(args, folder, layouts, steps, field, tokens))
+        field.close()
+    kept = steady(pairs) or pairs
+    row = {key: statistics.median(p[key] for p in kept) for key in ("ratio", "lockstep", "torch", "share", "peak_gflops", "gbytes", "memory")}
+    row["layouts"] = {l: statistics.median(p["layouts"][l] for p in kept) for l in layouts}
+    row["winner"] = statistics.mode(p["winner"] for p in kept)
+    row["torch_memory"] = field.memory[statistics.mode(p["memory_of"] for p in kept)]
+    return dict(row, heat=heat, torch_version=field.version, kept=len(steady(pairs)), pairs=len(pairs), case=case)
+
+
+# ---- start to first step ------------------------------------------------------------------------------------
+
+
+def until_first_step(commands, threads):
+    """Seconds until all have said that the first step is done (a job of ranks says it once)."""
+    since = time.perf_counter()
+    processes = [subprocess.Popen(c, env=environment(threads), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for c in commands]
+    for p in processes:
+        if not any("step 1" in line for line in p.stdout):
+            raise SystemExit(f"{p.args}: no first step")
+    seconds = time.perf_counter() - since
+    for p in processes:
+        p.communicate()
+    return seconds
+
+
+def start(args):
+    with tempfile.TemporaryDirectory() as folder:
+        race_cases.write_inputs(race_cases.TINY, folder)
+        with open(f"{folder}/case.json", "w") as f:
+            json.dump(race_cases.TINY, f)
+        rows = {}
+        for name, ranks, threads in (("alone", 1, 2), ("2 ranks", 2, 1)):
+            pairs = []
+            for _ in range(args.pairs):
+                if os.path.exists(f"{folder}/ranks"):
+                    os.remove(f"{folder}/ranks")
+                ours = until_first_step([command(args, ranks, "train", f"{folder}/race.yaml", "--dry-run")], threads)
+                theirs = until_first_step([torch_command(folder, r, ranks, threads, "--start") for r in range(ranks)], threads)
+                pairs.append((ours, theirs, theirs / ours))
+            middle = [statistics.median(p) for p in zip(*pairs)]
+            rows[f"start {name}"] = dict(lockstep=middle[0], torch=middle[1], ratio=middle[2], target=30 if ranks == 1 else 3)
+    return rows
+
+
+# ---- the file and its table -----------------------------------------------------------------------------------
+
+
+def verdict(row):
+    """What is missed, or nothing."""
+    ratio, share = race_cases.target(row["case"])
+    missed = []
+    if row["ratio"] < FLOOR or (row["ratio"] < ratio and not (share and row["share"] >= share)):
+        missed.append("speed")
+    if row["memory"] > row["torch_memory"] / 3:
+        missed.append("memory")
+    return missed
+
+
+def machine():
+    with open("/proc/cpuinfo") as f:
+        names = [line.split(":")[1].strip() for line in f if line.startswith("model name")]
+    return dict(processor=names[0] if names else platform.machine(), cores=len(os.sched_getaffinity(0)), system=platform.release(),
+                python=platform.python_version())
+
+
+def print_races(title, rows):
+    print(f"\n### {title}\n\n| model | Lockstep tokens/s | 1 rank x 2 | 2 x 1 | PyTorch tokens/s | its best | ratio | share of peak | wanted | memory MiB "
+          "| PyTorch's | missed | pairs |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|")
+    for name, r in rows.items():
+        ratio, share = race_cases.target(r["case"])
+        wanted = f"{ratio}x" + (f" or {100 * share:.0f} %" if share else "")
+        both = [f"{r['layouts'][l]:,.0f}" if l in r["layouts"] else "" for l in ("1x2", "2x1")]
+        print(f"| {name} | {r['lockstep']:,.0f} | {both[0]} | {both[1]} | {r['torch']:,.0f} | {r['winner']} | {r['ratio']:.2f} | {100 * r['share']:.0f} % | "
+              f"{wanted} | {r['memory'] / 2**20:.0f} | {r['torch_memory'] / 2**20:.0f} | {', '.join(verdict(r))} | {r['kept']} of {r['pairs']} |")
+    worst = min(rows, key=lambda n: rows[n]["ratio"])
+    missed = [n for n, r in rows.items() if verdict(r)]
+    print(f"\nWorst: {worst}, {rows[worst]['ratio']:.2f}x. {len(missed)} of {len(rows)} miss what is wanted"
+          + (f": {', '.join(missed)}" if missed else "") + ".")
+
+
+def print_tables(result):
+    m = result["machine"]
+    print(f"{m['processor']}, {m['cores']} cores; {result['lockstep']}; PyTorch {result['torch']}")
+    groups = {kind: {n.split("/", 1)[1]: r for n, r in result["rows"].items() if n.startswith(kind + "/")}
+              for kind in ("model", "cell", "start", "generate")}
+    if groups["model"]:
+        print_races("Models", groups["model"])
+    if groups["cell"]:
+        print_races("Cells", groups["cell"])
+    if groups["start"]:
+        print("\n### Start to first step\n\n| | Lockstep s | PyTorch s | ratio | wanted |\n|---|---|---|---|---|")
+        for name, r in groups["start"].items():
+            print(f"| {name} | {r['lockstep']:.3f} | {r['torch']:.3f} | {r['ratio']:.1f} | {r['target']} |")
+    if groups["generate"]:
+        print("\n### Text, token by token\n\n| model, prompts | Lockstep tokens/s | PyTorch | without cache | ratio | CPU us per token, n | 4 n |\n"
+              "|---|---|---|---|---|---|---|")
+        for name, r in groups["generate"].items():
+            plain = f"{r['torch_plain']:,.0f}" if r["torch_plain"] else ""
+            print(f"| {name} | {r['lockstep']:,.0f} | {r['torch']:,.0f} | {plain} | {r['ratio']:.2f} | {r['cpu_short'] * 1e6:.0f} | {r['cpu_long'] * 1e6:.0f} |")
+
+
+def load(args):
+    version = subprocess.run([args.program, "--version"], check=True, capture_output=True, text=True).stdout.strip()
+    import torch
+    result = dict(machine=machine(), lockstep=version, torch=torch.__version__, rows={})
+    if args.json and os.path.exists(args.json):
+        with open(args.json) as f:
+            old = json.load(f)
+        for key in ("machine", "lockstep", "torch"):
+            if old[key] != result[key]:
+                raise SystemExit(f"{args.json}: measured with {key} {old[key]}, now {result[key]}; name another file")
+        result["rows"] = old["rows"]
+    return result
+
+
+def keep(args, result, rows):
+    result["rows"].update(rows)
+    if args.json:
+        with open(args.json + ".new", "w") as f:
+            json.dump(result, f, indent=1)
+        os.replace(args.json + ".new", args.json)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", nargs="?", help="lockstep, built with the preset release")
+    parser.add_argument("--json", help="rows are kept there and not measured again")
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=1, help="of steps in each run of a pair (at least 3 steps)")
+    parser.add_argument("--bound", type=float, default=60, help="seconds after which a row starts no further pair; one pair is always taken")
+    parser.add_argument("--only", action="append", choices=race_cases.CASES, help="this model alone; may be repeated")
+    parser.add_argument("--cells", nargs="?", const=":", metavar="FROM:TO", help="the drawn cells, or a slice of them")
+    parser.add_argument("--start", action="store_true", help="time from the start to the first step of a tiny model")
+    parser.add_argument("--generate", action="store_true", help="tokens/s of lockstep generate and of PyTorch with and without a cache")
+    parser.add_argument("--length", type=int, default=800, help="--generate: tokens of the longer run; the shorter has a quarter")
+    parser.add_argument("--mpirun", default="mpirun", help="starts ranks, with its options")
+    parser.add_argument("--draw-cells", action="store_true", help="write cells.json as the seed gives it, and end")
+    args = parser.parse_args()
+    if not args.program and not args.draw_cells:
+        parser.error("program missing: the path of lockstep")
+    return args
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program")
-    parser.add_argument("--pairs", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", action="append", choices=CASES)
-    parser.add_argument("--json")
-    args = parser.parse_args()
-    import torch
-    torch.set_num_threads(args.threads)
-    torch.set_flush_denormal(True)
-    print(f"PyTorch {torch.__version__}, {args.threads} threads, medians of at most {args.pairs} pairs\n")
-    print("| model | Lockstep tokens/s | PyTorch tokens/s | ratio | share of sgemm peak | peak GF/s | memory MiB | pairs |")
-    print("|---|---|---|---|---|---|---|---|")
-    results = []
-    for name, case in CASES.items():
-        if args.only and name not in args.only:
-            continue
-        r = race(name, case, args)
-        results.append(r)
-        print(f"| {name} | {r['lockstep']:,.0f} | {r['torch']:,.0f} | {r['ratio']:.2f} | {100 * r['share']:.0f} % | {r['peak_gflops']:.0f} | "
-              f"{r['memory'] / 2**20:.0f} | {r['pairs']} |", flush=True)
-    if args.json:
-        with open(args.json, "w") as f:
-            json.dump(results, f, indent=1)
+    args = arguments()
+    if args.draw_cells:
+        with open(race_cases.CELLS_FILE, "w") as f:
+            f.write(race_cases.cells_text())
+        return
+    args.program = os.path.abspath(args.program)
+    result = load(args)
+    if args.start and "start/start alone" not in result["rows"]:
+        keep(args, result, {f"start/{name}": row for name, row in start(args).items()})
+    if args.generate:
+        import race_generate
+        for name in race_generate.ROWS:
+            if f"generate/{name}" not in result["rows"]:
+                keep(args, result, {f"generate/{name}": race_generate.race(name, args)})
+    cases = {}
+    if args.cells:
+        every = list(race_cases.read_cells().items())
+        first, _, end = args.cells.partition(":")
+        cases = {f"cell/{name}": case for name, case in every[int(first or 0) : int(end or len(every))]}
+    elif args.only or not (args.start or args.generate):
+        cases = {f"model/{name}": case for name, case in race_cases.CASES.items() if not args.only or name in args.only}
+    for name, case in cases.items():
+        if name not in result["rows"]:
+            since = time.perf_counter()
+            keep(args, result, {name: race(case, args)})
+            print(f"{name}: {result['rows'][name]['ratio']:.2f}x, {time.perf_counter() - since:.0f} s", file=sys.stderr, flush=True)
+    print_tables(result)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
