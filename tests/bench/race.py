@@ -298,7 +298,7 @@ def arguments():
     parser.add_argument("--cells", nargs="?", const=":", metavar="FROM:TO", help="the drawn cells, or a slice of them")
     parser.add_argument("--start", action="store_true", help="time from the start to the first step of a tiny model")
     parser.add_argument("--generate", action="store_true", help="tokens/s of lockstep generate and of PyTorch with and without a cache")
-    parser.add_argument("--length", type=int, default=2000, help="--generate: tokens of a text")
+    parser.add_argument("--length", type=int, default=1000, help="--generate: tokens of a text")
     parser.add_argument("--mpirun", default="mpirun", help="starts ranks, with its options")
     parser.add_argument("--draw-cells", action="store_true", help="write cells.json as the seed gives it, and end")
     args = parser.parse_args()

@@ -17,7 +17,7 @@ MODELS = {
 }
 ROWS = [f"{name}, {prompts}" for name in MODELS for prompts in (1, 16)]
 THREADS = (1, 2)
-PLAIN_LENGTH = 256
+PLAIN_LENGTH = 64
 
 
 def config(model, folder, length):
@@ -137,7 +137,8 @@ def race(row, args):
     with tempfile.TemporaryDirectory() as folder:
         write_inputs(model, folder, prompts, length)
         subprocess.run([args.program, "train", f"{folder}/race.yaml"], check=True, capture_output=True)
-        for _ in range(args.pairs):
+        until = time.perf_counter() + args.bound
+        while not pairs or (len(pairs) < args.pairs and time.perf_counter() < until):
             ours = max(lockstep_rates(args, folder, threads, prompts, length, attention) for threads in THREADS)
             read = cached_writer(torch, model, length + 8, prompts) if attention else recurrent_writer(torch, model)
             theirs = max(torch_rate(torch, read, threads, prompts, length) for threads in THREADS)
