@@ -189,7 +189,7 @@ void recurrent_backward(Layer *layer, const Pass *whole) {
     size_t tasks = blocks.count * self->D;
     for (size_t d = 0; d < self->D; d++) list_before(rows, d > 0, self->index.before[d]);
     for (size_t l = self->L; l-- > 0;) {
-#pragma omp parallel for schedule(dynamic, 1) num_threads((int)self->threads)
+#pragma omp parallel for schedule(dynamic, 1) num_threads((int)self->threads) if (tasks > 1)
         for (size_t task = 0; task < tasks; task++) {
             Block block = blocks_get(self, blocks, task % blocks.count);
             block_backward(layer, pass, l, task / blocks.count, &block);

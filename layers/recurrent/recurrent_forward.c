@@ -174,7 +174,7 @@ void recurrent_forward(Layer *layer, const Pass *whole) {
     for (size_t l = 0; l < self->L; l++) {
         if (l > 0 && recurrent_drops(self, pass)) drop_between(layer, pass, l);
         for (size_t d = 0; d < self->D; d++) input_product(layer, pass, l, d);
-#pragma omp parallel for schedule(dynamic, 1) num_threads((int)self->threads)
+#pragma omp parallel for schedule(dynamic, 1) num_threads((int)self->threads) if (tasks > 1)
         for (size_t task = 0; task < tasks; task++) {
             Block block = blocks_get(self, blocks, task % blocks.count);
             block_forward(layer, pass, l, task / blocks.count, &block);
