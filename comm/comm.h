@@ -17,8 +17,8 @@ typedef struct Comm Comm;
 
 /* Starts the ranks, finds nodes and threads, sets the number of OpenMP threads, flushes denormals on
  * all of them, and warns with the exact remedy where threads share cores or cores lie idle. May start
- * the program again once (OMP_WAIT_POLICY=passive) before MPI is up. The result is the caller's:
- * comm_finish. Collective. */
+ * the program again once (OMP_WAIT_POLICY=passive or a short GOMP_SPINCOUNT) before MPI is up. The result
+ * is the caller's: comm_finish. Collective. */
 MUST_CHECK Status comm_start(Comm **out, int argc, char **argv);
 
 /* Ends MPI. After a failure that not all ranks share use comm_abort. Collective. */
