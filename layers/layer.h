@@ -28,6 +28,7 @@
 #include "comm/status.h"
 #include "layers/key.h"
 #include "layers/ops/gemm.h"
+#include "layers/ops/ops.h"
 #include "layers/real.h"
 
 typedef struct Layer Layer;
@@ -74,6 +75,13 @@ typedef struct Init {
 
 enum { PARAM_MAX_RANK = 2 };
 
+/* How the update treats the rows of a table that is looked up by ids, see embedding.c. */
+typedef struct RowRules {
+    NormLimit limit; /* of the rows that the global batch looks up */
+    bool sparse;     /* the other rows are not touched */
+    size_t padding;  /* row without a gradient; SIZE_MAX: none */
+} RowRules;
+
 typedef struct Param {
     const char *name; /* full state_dict name; owned by the model */
     size_t rank, dim[PARAM_MAX_RANK];
@@ -84,6 +92,8 @@ typedef struct Param {
     struct Param *same_as; /* a tied weight: the parameter that holds the memory, else NULL */
     size_t uses;           /* layers that contribute to its gradient */
     real *v;               /* node-shared; written by the optimizer alone */
+    RowRules rows;
+    const uint32_t *row_count; /* [dim[0]] how often the global batch holds an id, in training; NULL: not counted */
 } Param;
 
 /* A matrix of parameters in the form the GEMM reads: packed once after each update, shared by all
@@ -282,6 +292,10 @@ MUST_CHECK Status plan_param(Plan *plan, Layer *layer, Param **out, const char *
  * come earlier in the list; stored under both names. */
 MUST_CHECK Status plan_tied(Plan *plan, Layer *layer, Param **out, const char *name, const char *other, size_t dim0,
                             size_t dim1);
+
+/* `param` is a table whose rows `ids` looks up. If the rules or `counted` ask for it, param->row_count holds
+ * the counts of the global batch during a training pass and its update. Once per parameter. */
+MUST_CHECK Status plan_row_rules(Plan *plan, Param *param, const Value *ids, RowRules rules, bool counted);
 
 /* A packed form of `param`, filled before every pass that follows an update. */
 MUST_CHECK Status plan_packed(Plan *plan, Packed *out, Param *param, PackForm form, Interleave gates);

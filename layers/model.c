@@ -275,6 +275,7 @@ static Status build(Model *model, const ModelSpec *spec) {
     TRY(check_output(model));
     TRY(find_probes(model));
     TRY(place_params(model));
+    if (spec->trains) arena_book(model->index, &model->own_counts, model->counted_rows * sizeof *model->own_counts);
     TRY(loss_plan(model));
     TRY(memory_plan(model));
     TRY(grad_plan(model));

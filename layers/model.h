@@ -133,6 +133,14 @@ typedef struct ShardResult {
 /* Tells that the gradient of the flat block's [offset, offset + count) is final. */
 typedef void (*ModelReady)(void *context, size_t offset, size_t count);
 
+/* Rows of all tables whose options look at the global batch (embedding.c): how many counters there are. */
+size_t model_counted_rows(const Model *model);
+/* Adds to counts [model_counted_rows] how often the batch looks up each row. */
+void model_count_rows(Model *model, const Batch *batch, uint32_t *counts);
+/* Where the counts of the global batch stand during model_train and the update. Without this call
+ * model_train takes its own batch for the global one. */
+void model_row_counts(Model *model, const uint32_t *counts);
+
 /* Forward, loss and backward; result [shards]. */
 void model_train(Model *model, const Batch *batch, uint64_t seed, uint64_t step, ModelReady ready, void *context,
                  ShardResult *result);

@@ -37,6 +37,8 @@ typedef struct ParamNode {
     real *earlier;      /* [max_shards][span] sums of all contributors but the last, if expected > 1 */
     size_t index;       /* in Model.param */
     size_t head_offset; /* among a fused layer's parameters, in a level's buffer */
+    const Value *ids;   /* that look its rows up, if they are counted */
+    size_t first_count; /* in Model.row_counts */
 } ParamNode;
 
 typedef struct LayerNode {
@@ -116,6 +118,10 @@ struct Model {
     real *parameters, *packed_block;
     real *whole_output; /* of a fused last layer, for model_forward */
     size_t whole_output_bytes;
+
+    size_t counted_rows;
+    uint32_t *own_counts; /* [counted_rows], for a caller who gives none */
+    bool counts_given;
 
     /* the loss's own */
     size_t chunk; /* rows it visits at once; mse: pieces it sums at most */

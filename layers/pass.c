@@ -44,6 +44,45 @@ static void need_layer(const Model *model, size_t l) {
     for (size_t i = 0; i < node->params && model->need; i++) model->need(model->need_context, node->first_param + i);
 }
 
+/* ---- rows of tables ------------------------------------------------------------------------------------ */
+
+size_t model_counted_rows(const Model *model) {
+    return model->counted_rows;
+}
+
+void model_count_rows(Model *model, const Batch *batch, uint32_t *counts) {
+    bind_batch(model, batch);
+    for (size_t i = 0; i < model->params; i++) {
+        const ParamNode *node = model->param[i];
+        size_t rows = node->ids ? rows_of(&batch->rows, node->ids->grain) : 0;
+        for (size_t r = 0; r < rows; r++) counts[node->first_count + (size_t)node->ids->ids[r]]++;
+    }
+}
+
+static void set_counts(Model *model, const uint32_t *counts) {
+    for (size_t i = 0; i < model->params; i++) {
+        ParamNode *node = model->param[i];
+        if (node->ids) node->param.row_count = counts + node->first_count;
+    }
+    for (size_t i = 0; i < model->params; i++)
+        if (model->param[i]->param.same_as)
+            model->param[i]->param.row_count = model->param[i]->param.same_as->row_count;
+}
+
+void model_row_counts(Model *model, const uint32_t *counts) {
+    model->counts_given = true;
+    set_counts(model, counts);
+}
+
+static void count_own(Model *model, const Batch *batch) {
+    if (model->counted_rows == 0 || model->counts_given) return;
+    memset(model->own_counts, 0, model->counted_rows * sizeof *model->own_counts);
+    model_count_rows(model, batch, model->own_counts);
+    set_counts(model, model->own_counts);
+}
+
+/* ---- layers ------------------------------------------------------------------------------------------------ */
+
 static void layer_forward(Model *model, const Pass *pass, size_t l) {
     LayerNode *node = &model->node[l];
     double start = model->profile || model->span ? now_ms() : 0;
@@ -99,6 +138,7 @@ void model_train(Model *model, const Batch *batch, uint64_t seed, uint64_t step,
         .rows = batch->rows, .training = true, .backward = true, .seed = seed, .step = step, .sink = &model->sink};
     model->ready = ready;
     model->ready_context = context;
+    count_own(model, batch);
     bind_batch(model, batch);
     grad_start(model, &pass);
     forward_layers(model, &pass);

@@ -2,6 +2,7 @@
  *
  * plan.c: what a layer may ask for in its plan: facts of the run, outputs, parameters, packed weights
  * and memory. Calls that return no Status leave a failure in model->status, which ends the planning. */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -150,8 +151,12 @@ static Status new_param(Model *model, Layer *layer, const char *name, size_t ran
     TRY(model_grow((void **)&model->param, model->params, sizeof(ParamNode *)));
     ParamNode *node = model_keep(model, sizeof *node);
     if (!node) return model->status;
-    node->param =
-        (Param){.name = full, .rank = rank, .dim = {dim0, dim1}, .count = dim0 * dim1, .frozen = layer->frozen};
+    node->param = (Param){.name = full,
+                          .rank = rank,
+                          .dim = {dim0, dim1},
+                          .count = dim0 * dim1,
+                          .frozen = layer->frozen,
+                          .rows = {.limit = {NAN, 2}, .padding = SIZE_MAX}};
     node->index = model->params;
     model->param[model->params++] = *out = node;
     return OK;
@@ -182,12 +187,32 @@ Status plan_tied(Plan *plan, Layer *layer, Param **out, const char *name, const 
     if (layer->frozen && !owner->frozen)
         return plan_fail(layer, "frozen", "it shares '%s' with a layer that is not frozen; freeze both or neither",
                          other);
+    if (owner->rows.sparse || !isnan(owner->rows.limit.limit))
+        return plan_fail(layer, "tie",
+                         "'%s' has %s, which acts on the rows that ids look up, but this layer uses them all; leave "
+                         "out one of the two",
+                         other, owner->rows.sparse ? "sparse" : "max_norm");
     ParamNode *node;
     TRY(new_param(model, layer, name, 2, dim0, dim1, &node));
     node->param.same_as = owner;
     node->param.frozen = owner->frozen;
     node->param.init = owner->init;
     *out = &node->param;
+    return OK;
+}
+
+Status plan_row_rules(Plan *plan, Param *param, const Value *ids, RowRules rules, bool counted) {
+    Model *model = plan->model;
+    TRY(model->status);
+    ParamNode *node = param_owner(param);
+    if (node->ids || param->rank != 2) return status_fail(ERR_INTERNAL, "model: %s: rules of rows", param->name);
+    param->rows = rules;
+    if (param->frozen || (!counted && !rules.sparse && isnan(rules.limit.limit))) return OK;
+    node->ids = ids;
+    node->first_count = model->counted_rows;
+    if (model->counted_rows > SIZE_MAX / sizeof(uint32_t) - param->dim[0])
+        return status_fail(ERR_USAGE, "model: %s: its rows overflow the address space; make it smaller", param->name);
+    model->counted_rows += param->dim[0];
     return OK;
 }
 

@@ -7,16 +7,59 @@
 #include "layers/ops/blocks.h"
 #include "layers/ops/kernels.h"
 
-/* ---- ids --------------------------------------------------------------------------------------------------- */
+/* ---- the norm of a row ---------------------------------------------------------------------------------- */
 
-static void gather_rows(size_t count, const int32_t *ids, size_t features, const real *table, real *y) {
-    for (size_t r = 0; r < count; r++)
-        memcpy(y + r * features, table + (size_t)ids[r] * features, features * sizeof *y);
+enum { LANES = 8 };
+
+typedef enum Term { ABSOLUTE, SQUARE, NOT_ZERO, POWER } Term;
+
+/* Sums in LANES chains: one order on every instruction set. */
+static double sum_terms(size_t n, const real *x, Term term, double largest, double p) {
+    double lane[LANES] = {0};
+    for (size_t i = 0; i < n; i++) {
+        const double a = fabs((double)x[i]);
+        lane[i % LANES] += term == SQUARE     ? a * a
+                           : term == ABSOLUTE ? a
+                           : term == NOT_ZERO ? (double)(a != 0)
+                                              : pow(a / largest, p);
+    }
+    double sum = 0;
+    for (size_t l = 0; l < LANES; l++) sum += lane[l];
+    return sum;
 }
 
-void op_gather(size_t rows, const int32_t *ids, size_t features, const real *table, real *y) {
+static double norm(size_t n, const real *x, double p) {
+    if (p == 2) return sqrt(sum_terms(n, x, SQUARE, 1, p));
+    if (p == 1) return sum_terms(n, x, ABSOLUTE, 1, p);
+    if (p == 0) return sum_terms(n, x, NOT_ZERO, 1, p);
+    /* Relative to the largest element nothing overflows, whatever p. */
+    double largest = 0;
+    for (size_t i = 0; i < n; i++) largest = fmax(largest, fabs((double)x[i]));
+    return largest > 0 ? largest * pow(sum_terms(n, x, POWER, largest, p), 1 / p) : 0;
+}
+
+real op_norm_scale(size_t features, const real *row, NormLimit limit) {
+    if (isnan(limit.limit)) return 1;
+    const double size = norm(features, row, limit.p);
+    return size > limit.limit ? (real)(limit.limit / (size + 1e-7)) : 1;
+}
+
+/* ---- ids --------------------------------------------------------------------------------------------------- */
+
+static void gather_rows(size_t count, const int32_t *ids, size_t features, const real *table, NormLimit limit,
+                        real *y) {
+    for (size_t r = 0; r < count; r++) {
+        const real *row = table + (size_t)ids[r] * features;
+        const real scale = op_norm_scale(features, row, limit);
+        if (scale == 1) memcpy(y + r * features, row, features * sizeof *y);
+        else
+            for (size_t f = 0; f < features; f++) y[r * features + f] = row[f] * scale;
+    }
+}
+
+void op_gather(size_t rows, const int32_t *ids, size_t features, const real *table, NormLimit limit, real *y) {
     EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features),
-               gather_rows(count, ids + first, features, table, y + first * features));
+               gather_rows(count, ids + first, features, table, limit, y + first * features));
 }
 
 static void one_hot_rows(size_t count, const int32_t *ids, size_t classes, real *y) {
@@ -42,7 +85,10 @@ static void sort_rows(size_t rows, const int32_t *ids, size_t vocabulary, size_t
 static void sum_row(const EmbeddingGradient *e, size_t v, size_t f, real *g) {
     const size_t *start = e->order + e->rows, width = least(e->features - f, EMBEDDING_CHUNK);
     const size_t count = v == e->padding ? 0 : start[v + 1] - start[v];
+    if (e->looked_up && e->count[v] == 0) return;
     ops_kernels->rows.sum_rows(width, e->dy + f, e->lddy, e->order + start[v], count, g);
+    if (!e->divide || count == 0) return;
+    for (size_t i = 0; i < width; i++) g[i] /= (real)e->count[v];
 }
 
 void op_embedding_gradient(const EmbeddingGradient *e, real *g) {

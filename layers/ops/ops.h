@@ -77,8 +77,18 @@ void op_softmax(size_t rows, size_t features, real *x);
 
 /* ---- rows that are looked up (lookup.c) ------------------------------------------------------------ */
 
-/* y[r] = table[ids[r]], rows of `features`. Threaded. */
-void op_gather(size_t rows, const int32_t *ids, size_t features, const real *table, real *y);
+/* The limit of PyTorch's max_norm: a row whose p-norm (sum of |x|^p)^(1/p) is above `limit` is multiplied
+ * by limit / (norm + 1e-7). limit NAN: none. */
+typedef struct NormLimit {
+    double limit, p;
+} NormLimit;
+
+/* What a row [features] is multiplied with: exactly 1 within the limit. Local to the row, so the bits depend
+ * on nothing else. */
+real op_norm_scale(size_t features, const real *row, NormLimit limit);
+
+/* y[r] = table[ids[r]], scaled to the limit. table [.., features]. Threaded. */
+void op_gather(size_t rows, const int32_t *ids, size_t features, const real *table, NormLimit limit, real *y);
 
 /* y[r] is zero but for a one in column ids[r]. Threaded. */
 void op_one_hot(size_t rows, const int32_t *ids, size_t classes, real *y);
@@ -90,8 +100,11 @@ typedef struct EmbeddingGradient {
     const int32_t *ids; /* [rows] */
     const real *dy;
     size_t lddy;
-    size_t *order;  /* scratch of rows + vocabulary + 1 */
-    size_t padding; /* this row's gradient is zero; SIZE_MAX: none */
+    size_t *order;         /* scratch of rows + vocabulary + 1 */
+    const uint32_t *count; /* [vocabulary] how often the global batch holds an id; NULL: not known */
+    bool divide;           /* row v is divided by count[v] */
+    bool looked_up;        /* rows with a count of 0 are not written; else all of g is */
+    size_t padding;        /* this row's gradient is zero; SIZE_MAX: none */
 } EmbeddingGradient;
 void op_embedding_gradient(const EmbeddingGradient *gradient, real *g);
 

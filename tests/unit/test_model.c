@@ -10,7 +10,10 @@ typedef struct SelectChoice {
     int kind;
 } SelectChoice;
 typedef struct EmbeddingChoice {
-    size_t num_embeddings, embedding_dim, padding_idx;
+    size_t num_embeddings, embedding_dim;
+    int64_t padding_idx;
+    double max_norm, norm_type;
+    bool scale_grad_by_freq, sparse;
 } EmbeddingChoice;
 typedef struct DropoutChoice {
     double p;
@@ -63,8 +66,9 @@ static void test_names(void **state) {
 
 static void test_sizes(void **state) {
     (void)state;
-    EmbeddingChoice small = {10, 5, KEY_NULL_SIZE}, padding = {KEY_NULL_SIZE, 5, 11},
-                    vast = {1000000000, 1000000000, KEY_NULL_SIZE};
+    EmbeddingChoice small = {10, 5, INT64_MIN, NAN, 2, false, false},
+                    padding = {KEY_NULL_SIZE, 5, 11, NAN, 2, false, false},
+                    vast = {1000000000, 1000000000, INT64_MIN, NAN, 2, false, false};
     LinearChoice four = {4, true, NULL}, six = {6, true, NULL}, tie = {11, true, "emb"},
                  unknown = {11, true, "embedding"};
     LayerSpec layer[] = {spec_of("embedding", "emb", 0), spec_of("linear", "fc", 0)};
@@ -90,12 +94,25 @@ static void test_sizes(void **state) {
     model_destroy(&model);
     layer[1].config = &unknown;
     REFUSED(&spec, "model: fc.tie: ", "'embedding.weight'");
-    EmbeddingChoice wide = {KEY_NULL_SIZE, 6, KEY_NULL_SIZE};
+    EmbeddingChoice wide = {KEY_NULL_SIZE, 6, INT64_MIN, NAN, 2, false, false};
     layer[0].config = &wide;
     LinearChoice narrow = {12, true, "emb"};
     layer[1].config = &narrow;
     REFUSED(&spec, "model: fc.tie: ", "11 x 6", "12 x 6");
     layer[1].config = &tie;
+    EmbeddingChoice limited = {KEY_NULL_SIZE, 6, INT64_MIN, 1, 2, false, false},
+                    sparse = {KEY_NULL_SIZE, 6, INT64_MIN, NAN, 2, false, true},
+                    aimless = {KEY_NULL_SIZE, 6, INT64_MIN, NAN, 1, false, false},
+                    before = {KEY_NULL_SIZE, 6, -12, NAN, 2, false, false};
+    layer[0].config = &limited;
+    REFUSED(&spec, "model: fc.tie: ", "'emb.weight'", "max_norm");
+    layer[0].config = &sparse;
+    REFUSED(&spec, "model: fc.tie: ", "'emb.weight'", "sparse");
+    layer[0].config = &aimless;
+    REFUSED(&spec, "model: emb.norm_type: ", "max_norm");
+    layer[0].config = &before;
+    REFUSED(&spec, "model: emb.padding_idx: ", "-12");
+    layer[0].config = &wide;
     layer[1].frozen = true;
     REFUSED(&spec, "model: fc.frozen: ", "'emb.weight'");
     layer[1].frozen = false;
@@ -134,7 +151,7 @@ static void test_grain(void **state) {
 
 static void test_initial_values(void **state) {
     (void)state;
-    EmbeddingChoice choice = {KEY_NULL_SIZE, 16, 3};
+    EmbeddingChoice choice = {KEY_NULL_SIZE, 16, 3, NAN, 2, false, false};
     LinearChoice open = {KEY_NULL_SIZE, true, NULL};
     LayerSpec layer[] = {{.type = layer_type("embedding"), .name = "emb", .config = &choice},
                          {.type = layer_type("linear"), .name = "fc", .config = &open}};
@@ -243,7 +260,7 @@ static void test_memory(void **state) {
 /* A dropout of nothing after the last linear keeps its values but has them held whole. */
 static void test_chunks(void **state) {
     (void)state;
-    EmbeddingChoice embedding = {KEY_NULL_SIZE, 9, KEY_NULL_SIZE};
+    EmbeddingChoice embedding = {KEY_NULL_SIZE, 9, INT64_MIN, NAN, 2, false, false};
     LinearChoice open = {KEY_NULL_SIZE, true, NULL};
     DropoutChoice nothing = {0};
     LayerSpec layer[] = {
