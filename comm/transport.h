@@ -22,7 +22,7 @@ typedef enum Progress { PROGRESS_PENDING, PROGRESS_DONE, PROGRESS_BROKEN } Progr
 /* Largest message; longer ones go in pieces. */
 enum { TRANSPORT_PIECE = 64 << 20 };
 
-typedef enum Tag { TAG_EXCHANGE = 1, TAG_BROADCAST, TAG_POINT, TAG_REDUCE, TAG_PUBLISH } Tag;
+typedef enum Tag { TAG_EXCHANGE = 1, TAG_BROADCAST, TAG_POINT, TAG_REDUCE, TAG_PUBLISH, TAG_COUNTS } Tag;
 
 typedef struct Transport {
     Status (*start)(size_t *rank, size_t *size);

@@ -20,11 +20,15 @@ WIDE static uint32_t strip_bits(const Word *word, size_t count) {
     return sum;
 }
 
+uint32_t checks_strip(const float *x, size_t count) {
+    return strip_bits((const Word *)x, count);
+}
+
 uint64_t checks_bits(const float *x, size_t count) {
     uint64_t sum = 0;
     for (size_t done = 0; done < count; done += CHECK_STRIP) {
         size_t n = count - done < CHECK_STRIP ? count - done : CHECK_STRIP;
-        sum = checks_add(sum, strip_bits((const Word *)(x + done), n));
+        sum = checks_add(sum, checks_strip(x + done, n));
     }
     return sum;
 }

@@ -50,6 +50,9 @@ static inline uint64_t checks_add(uint64_t sum, uint32_t strip) {
     return sum * 0x9e3779b97f4a7c15u + strip;
 }
 
+/* The sum of a strip of at most CHECK_STRIP floats. Local. */
+uint32_t checks_strip(const float *x, size_t count);
+
 /* The sum of a piece of `count` floats. Local. */
 uint64_t checks_bits(const float *x, size_t count);
 

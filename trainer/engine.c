@@ -126,12 +126,16 @@ static Status prepare_exchange(Engine *e) {
     return OK;
 }
 
+static size_t counted_rows(const Engine *e) {
+    return e->spec.trains ? model_counted_rows(e->model) : 0;
+}
+
 /* Parameters and packed weights, and a gradient for each segment of the node's ranks: about so much. */
 static size_t node_bytes(const Engine *e) {
     const ModelMemory *m = &e->memory;
     size_t gradients = e->spec.trains ? comm_node_size(e->comm) : 0, floats;
     if (!size_multiply(m->trainable, gradients, &floats)) return SIZE_MAX / 2;
-    return (m->parameters + m->packed + floats) * sizeof(float);
+    return (m->parameters + m->packed + floats) * sizeof(float) + row_counts_bytes(e->comm, counted_rows(e));
 }
 
 static Status allocate(Engine *e) {
@@ -150,6 +154,7 @@ static Status allocate(Engine *e) {
         segments = reduce_segments(e->reduce, &node);
         for (size_t i = 0; i < segments; i++) gradient[i] = reduce_gradient(e->reduce, i);
         TRY(prepare_exchange(e));
+        if (counted_rows(e) > 0) TRY(row_counts_create(comm, counted_rows(e), &e->counts));
     }
     FoldNode group[FOLD_MAX_SEGMENTS];
     if (e->group < e->end_shard - e->first_shard) {
@@ -185,6 +190,7 @@ void engine_destroy(Engine **engine) {
     ops_on_pause(NULL, NULL);
     model_destroy(&e->model);
     if (e->reduce) reduce_destroy(&e->reduce);
+    row_counts_destroy(&e->counts);
     work_destroy(&e->packing);
     free(e->fresh);
     ops_stop();

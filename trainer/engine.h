@@ -7,6 +7,7 @@
 
 #include "comm/comm.h"
 #include "comm/reduce.h"
+#include "comm/row_counts.h"
 #include "comm/work.h"
 #include "io/checkpoint.h"
 #include "trainer/config.h"
@@ -18,6 +19,7 @@ typedef struct Engine {
     Model *model;
     ModelMemory memory;
     Reduce *reduce;                /* NULL unless training */
+    RowCounts *counts;             /* of the tables that need them; NULL: none does */
     float *parameters;             /* [memory.parameters], node-shared */
     float *packed;                 /* [memory.packed], node-shared */
     size_t shards;                 /* of every global batch */

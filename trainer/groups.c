@@ -129,18 +129,40 @@ static void one_group(Groups *g, const Batch *batch, uint64_t step, ShardResult 
     }
 }
 
+static const Batch *load(Groups *g, uint64_t epoch, size_t index, uint64_t step, size_t first, size_t end) {
+    double since = clock_seconds(), begun = trace_time();
+    const Batch *batch = loader_load(g->loader, epoch, index, first, end);
+    g->data_seconds += clock_seconds() - since;
+    trace_span(TRACE_STEP, "data", begun, (int64_t)step, 0);
+    return batch;
+}
+
+/* How often the global batch looks up each row must be known before the first gradient. Returns what was loaded last. */
+static const Batch *count_rows(Groups *g, uint64_t epoch, size_t index, uint64_t step) {
+    Engine *e = g->engine;
+    const Batch *batch = NULL;
+    if (!e->counts) return NULL;
+    uint32_t *counts = row_counts_begin(e->counts);
+    for (size_t first = e->first_shard, end; first < e->end_shard; first = end) {
+        end = engine_group_end(e, first);
+        batch = load(g, epoch, index, step, first, end);
+        model_count_rows(e->model, batch, counts);
+    }
+    row_counts_sum(e->counts);
+    model_row_counts(e->model, row_counts_total(e->counts));
+    return batch;
+}
+
 StepRows groups_train(Groups *g, uint64_t epoch, size_t index, uint64_t step, ModelReady ready, void *context,
                       ShardResult *result) {
     Engine *e = g->engine;
     StepRows rows = {0};
     g->depth = 0;
     g->data_seconds = 0;
+    const Batch *counted = count_rows(g, epoch, index, step);
     for (size_t first = e->first_shard, end; first < e->end_shard; first = end) {
         end = engine_group_end(e, first);
-        double since = clock_seconds(), begun = trace_time();
-        const Batch *batch = loader_load(g->loader, epoch, index, first, end);
-        g->data_seconds += clock_seconds() - since;
-        trace_span(TRACE_STEP, "data", begun, (int64_t)step, 0);
+        const Batch *batch = counted && single(g) ? counted : load(g, epoch, index, step, first, end);
         rows.inputs += (double)rows_of(&batch->rows, PER_STEP);
         if (batch->rows.target_offset) rows.targets += (double)rows_of(&batch->rows, PER_TARGET_STEP);
         if (single(g)) model_train(e->model, batch, (uint64_t)e->config->run.seed, step, ready, context, result);

@@ -21,7 +21,8 @@ typedef struct StepRows {
 } StepRows;
 
 /* One batch: gradients into the engine's segments, result [my shards]; returns this rank's rows. `ready`
- * is told of final gradients as model_train tells. Local. */
+ * is told of final gradients as model_train tells. Local, but collective for a
+ * model that counts rows. */
 StepRows groups_train(Groups *groups, uint64_t epoch, size_t index, uint64_t step, ModelReady ready, void *context,
                       ShardResult *result);
 

@@ -5,6 +5,7 @@
  *   (2) m = m + (1 - b1) (g - m)
  *   (3) v = b2 v + (1 - b2) g g
  *   (4) p = p - lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)
+ *   (4) of a sparse table: eps / sqrt(1 - b2^t), as torch.optim.SparseAdam has it
  *   (5) sgd:   g += d p;  u = momentum u + g;  p -= lr u   (nesterov: lr (g + momentum u))            */
 #include "trainer/optimizer.h"
 
@@ -154,6 +155,30 @@ static void update_strip(const Optimizer *o, size_t n, Scalars s, Strip at, Stri
     else plain_strip(n, s, at, bits);
 }
 
+/* A strip that holds rows with rules. Its sums are taken around what happens. */
+static void update_rows(const Optimizer *o, size_t n, size_t offset, Scalars s, Strip at, StripBits *bits) {
+    float *const data[CHECK_KINDS] = {at.parameter, at.slot[0], at.slot[1]};
+    Scalars sparse = s;
+    sparse.eps /= s.root;
+    for (size_t k = 0; k < 1 + o->slots; k++) bits->read[k] = checks_strip(data[k], n);
+    for (size_t done = 0; done < n;) {
+        const RowRule rule = row_rule(o->rows, offset + done, n - done);
+        Strip part = {.gradient = at.gradient + done, .parameter = at.parameter + done};
+        StripBits unused;
+        for (size_t k = 0; k < o->slots; k++) part.slot[k] = at.slot[k] + done;
+        if (rule.scale != 1)
+            for (size_t i = 0; i < rule.count; i++) part.parameter[i] *= rule.scale;
+        if (!rule.untouched) update_strip(o, rule.count, rule.sparse ? sparse : s, part, &unused);
+        done += rule.count;
+    }
+    for (size_t k = 0; k < 1 + o->slots; k++) bits->written[k] = checks_strip(data[k], n);
+}
+
+static bool is_plain(const Optimizer *o, size_t offset, size_t n) {
+    RowRule rule = row_rule(o->rows, offset, n);
+    return rule.count == n && rule.scale == 1 && !rule.untouched && !rule.sparse;
+}
+
 /* What is read must be what was written; what is written is noted. */
 static void compare(const Optimizer *o, size_t number, const uint64_t read[CHECK_KINDS],
                     const uint64_t written[CHECK_KINDS]) {
@@ -170,10 +195,11 @@ static void update_piece(const Optimizer *o, Scalars s, CheckPiece piece, size_t
     uint64_t read[CHECK_KINDS] = {0}, written[CHECK_KINDS] = {0};
     for (size_t done = 0; done < piece.count; done += CHECK_STRIP) {
         size_t n = piece.count - done < CHECK_STRIP ? piece.count - done : CHECK_STRIP;
-        StripBits bits;
+        StripBits bits = {0};
         Strip at = {.gradient = gradient + piece.offset + done, .parameter = parameter + piece.offset + done};
         for (size_t k = 0; k < o->slots; k++) at.slot[k] = o->slot[k] + piece.at + done;
-        update_strip(o, n, s, at, &bits);
+        if (is_plain(o, piece.offset + done, n)) update_strip(o, n, s, at, &bits);
+        else update_rows(o, n, piece.offset + done, s, at, &bits);
         for (size_t k = 0; k < CHECK_KINDS; k++) {
             read[k] = checks_add(read[k], bits.read[k]);
             written[k] = checks_add(written[k], bits.written[k]);

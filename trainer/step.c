@@ -26,6 +26,7 @@ struct Stepper {
     Optimizer *optimizer;
     Loader *loader;
     Groups *groups;
+    RowTables *rows; /* NULL: no table has rules */
     uint64_t total;
     size_t word_bytes;
     Word *mine;
@@ -57,10 +58,12 @@ Status stepper_create(Engine *engine, Optimizer *optimizer, Loader *loader, uint
         s->mine && s->words && s->shards
             ? groups_create(engine, loader, &s->groups)
             : status_fail(ERR_USAGE, "memory: no room for the status words of %zu shards; use fewer", engine->shards);
+    if (status == OK) status = row_tables_create(engine, &s->rows);
     if (status != OK) {
         stepper_destroy(&s);
         return status;
     }
+    optimizer->rows = s->rows;
     *out = s;
     return OK;
 }
@@ -69,6 +72,8 @@ void stepper_destroy(Stepper **stepper) {
     Stepper *s = *stepper;
     if (!s) return;
     groups_destroy(&s->groups);
+    row_tables_destroy(&s->rows);
+    if (s->optimizer) s->optimizer->rows = NULL;
     free(s->mine);
     free(s->words);
     free(s->shards);
@@ -188,6 +193,7 @@ Status stepper_take(Stepper *s, uint64_t step, unsigned ask, StepResult *r) {
     s->mine->rows = groups_train(s->groups, (step - 1) / batches, (size_t)((step - 1) % batches), step, flag_ready, s,
                                  s->mine->shard);
     s->seconds[PHASE_DATA] += groups_data_seconds(s->groups);
+    if (s->rows) row_tables_measure(s->rows); /* the sum below waits for all ranks, the update comes after it */
     lap(s, PHASE_COMPUTE, step, &since);
     s->seconds[PHASE_COMPUTE] -= groups_data_seconds(s->groups);
 

@@ -11,37 +11,53 @@
 
 enum { LANES = 8 };
 
-typedef enum Term { ABSOLUTE, SQUARE, NOT_ZERO, POWER } Term;
-
-/* Sums in LANES chains: one order on every instruction set. */
-static double sum_terms(size_t n, const real *x, Term term, double largest, double p) {
-    double lane[LANES] = {0};
-    for (size_t i = 0; i < n; i++) {
-        const double a = fabs((double)x[i]);
-        lane[i % LANES] += term == SQUARE     ? a * a
-                           : term == ABSOLUTE ? a
-                           : term == NOT_ZERO ? (double)(a != 0)
-                                              : pow(a / largest, p);
-    }
-    double sum = 0;
-    for (size_t l = 0; l < LANES; l++) sum += lane[l];
-    return sum;
-}
+/* The sum of `term`, of the i-th element's absolute a, in LANES chains: one order on every instruction set. */
+#define SUM_TERMS(n, x, sum, term)                                                                                     \
+    do {                                                                                                               \
+        double lane[LANES] = {0};                                                                                      \
+        for (size_t i = 0; i < (n); i++) {                                                                             \
+            const double a = fabs((double)(x)[i]);                                                                     \
+            lane[i % LANES] += (term);                                                                                 \
+        }                                                                                                              \
+        for (size_t l = 0; l < LANES; l++) (sum) += lane[l];                                                           \
+    } while (0)
 
 static double norm(size_t n, const real *x, double p) {
-    if (p == 2) return sqrt(sum_terms(n, x, SQUARE, 1, p));
-    if (p == 1) return sum_terms(n, x, ABSOLUTE, 1, p);
-    if (p == 0) return sum_terms(n, x, NOT_ZERO, 1, p);
+    double sum = 0, largest = 0;
+    if (p == 2) {
+        SUM_TERMS(n, x, sum, a * a);
+        return sqrt(sum);
+    }
+    if (p == 1) {
+        SUM_TERMS(n, x, sum, a);
+        return sum;
+    }
+    if (p == 0) {
+        SUM_TERMS(n, x, sum, (double)(a != 0));
+        return sum;
+    }
     /* Relative to the largest element nothing overflows, whatever p. */
-    double largest = 0;
     for (size_t i = 0; i < n; i++) largest = fmax(largest, fabs((double)x[i]));
-    return largest > 0 ? largest * pow(sum_terms(n, x, POWER, largest, p), 1 / p) : 0;
+    if (largest == 0) return 0;
+    SUM_TERMS(n, x, sum, pow(a / largest, p));
+    return largest * pow(sum, 1 / p);
 }
 
 real op_norm_scale(size_t features, const real *row, NormLimit limit) {
     if (isnan(limit.limit)) return 1;
     const double size = norm(features, row, limit.p);
     return size > limit.limit ? (real)(limit.limit / (size + 1e-7)) : 1;
+}
+
+static void norm_scales(size_t count, size_t features, const real *table, NormLimit limit, const uint32_t *occurs,
+                        real *scale) {
+    for (size_t r = 0; r < count; r++) scale[r] = occurs[r] ? op_norm_scale(features, table + r * features, limit) : 1;
+}
+
+void op_norm_scales(size_t rows, size_t features, const real *table, NormLimit limit, const uint32_t *occurs,
+                    real *scale) {
+    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features),
+               norm_scales(count, features, table + first * features, limit, occurs + first, scale + first));
 }
 
 /* ---- ids --------------------------------------------------------------------------------------------------- */
@@ -85,10 +101,9 @@ static void sort_rows(size_t rows, const int32_t *ids, size_t vocabulary, size_t
 static void sum_row(const EmbeddingGradient *e, size_t v, size_t f, real *g) {
     const size_t *start = e->order + e->rows, width = least(e->features - f, EMBEDDING_CHUNK);
     const size_t count = v == e->padding ? 0 : start[v + 1] - start[v];
-    if (e->looked_up && e->count[v] == 0) return;
     ops_kernels->rows.sum_rows(width, e->dy + f, e->lddy, e->order + start[v], count, g);
     if (!e->divide || count == 0) return;
-    for (size_t i = 0; i < width; i++) g[i] /= (real)e->count[v];
+    for (size_t i = 0; i < width; i++) g[i] /= (real)e->divide[v];
 }
 
 void op_embedding_gradient(const EmbeddingGradient *e, real *g) {

@@ -87,6 +87,10 @@ typedef struct NormLimit {
  * on nothing else. */
 real op_norm_scale(size_t features, const real *row, NormLimit limit);
 
+/* scale[r] for the rows of table [rows, features], 1 where occurs[r] is 0. Threaded. */
+void op_norm_scales(size_t rows, size_t features, const real *table, NormLimit limit, const uint32_t *occurs,
+                    real *scale);
+
 /* y[r] = table[ids[r]], scaled to the limit. table [.., features]. Threaded. */
 void op_gather(size_t rows, const int32_t *ids, size_t features, const real *table, NormLimit limit, real *y);
 
@@ -100,11 +104,9 @@ typedef struct EmbeddingGradient {
     const int32_t *ids; /* [rows] */
     const real *dy;
     size_t lddy;
-    size_t *order;         /* scratch of rows + vocabulary + 1 */
-    const uint32_t *count; /* [vocabulary] how often the global batch holds an id; NULL: not known */
-    bool divide;           /* row v is divided by count[v] */
-    bool looked_up;        /* rows with a count of 0 are not written; else all of g is */
-    size_t padding;        /* this row's gradient is zero; SIZE_MAX: none */
+    size_t *order;          /* scratch of rows + vocabulary + 1 */
+    const uint32_t *divide; /* [vocabulary] row v is divided by it where it occurs; NULL: not */
+    size_t padding;         /* this row's gradient is zero; SIZE_MAX: none */
 } EmbeddingGradient;
 void op_embedding_gradient(const EmbeddingGradient *gradient, real *g);
 

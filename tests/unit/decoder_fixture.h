@@ -9,11 +9,6 @@
 #include "layers/transformer/transformer.h"
 #include "tests/unit/model_fixture.h"
 
-/* The config of layers/embedding. */
-typedef struct EmbeddingChoice {
-    size_t num_embeddings, embedding_dim, padding_idx;
-} EmbeddingChoice;
-
 enum { SYMBOLS = 6, WORDS = 11, SEQ2SEQ_LAYERS = 12 };
 
 typedef struct Seq2Seq {
@@ -47,7 +42,7 @@ static inline void seq2seq_add(Seq2Seq *s, const char *kind, const char *name, v
 /* Encoder in both directions; the decoder starts from a linear map of its final state, and at every step looks at
  * the encoder's rows, Luong's way. */
 static inline void seq2seq_recurrent(Seq2Seq *s, const char *kind) {
-    *s = (Seq2Seq){.embedding = {KEY_NULL_SIZE, 4, KEY_NULL_SIZE},
+    *s = (Seq2Seq){.embedding = {KEY_NULL_SIZE, 4, INT64_MIN, NAN, 2, false, false},
                    .encoder = {.hidden_size = 3, .num_layers = 1, .bidirectional = true, .bias = true},
                    .decoder = {.hidden_size = 6, .num_layers = 1, .bias = true, .initial_state = STATE_CONTEXT},
                    .out = {SYMBOLS + 1, true, NULL},
@@ -63,7 +58,7 @@ static inline void seq2seq_recurrent(Seq2Seq *s, const char *kind) {
 }
 
 static inline void seq2seq_transformer(Seq2Seq *s, bool norm_first) {
-    *s = (Seq2Seq){.embedding = {KEY_NULL_SIZE, 6, KEY_NULL_SIZE},
+    *s = (Seq2Seq){.embedding = {KEY_NULL_SIZE, 6, INT64_MIN, NAN, 2, false, false},
                    .transformer = {2, 2, 9, 0, norm_first, norm_first, false, norm_first, true, 1e-5},
                    .out = {SYMBOLS + 1, true, NULL}};
     seq2seq_add(s, "embedding", "encoder.emb", &s->embedding, "data", NULL);

@@ -21,6 +21,14 @@
 #include "layers/ops/ops.h"
 #include "layers/ops/random.h"
 
+/* The config of layers/embedding. */
+typedef struct EmbeddingChoice {
+    size_t num_embeddings, embedding_dim;
+    int64_t padding_idx;
+    double max_norm, norm_type;
+    bool scale_grad_by_freq, sparse;
+} EmbeddingChoice;
+
 enum { SAMPLE_MOST_PROBES = 8, SAMPLE_SEQUENCES = 7 };
 
 static const size_t sample_lengths[SAMPLE_SEQUENCES] = {3, 1, 5, 2, 4, 1, 6};
@@ -273,7 +281,7 @@ typedef struct LinearChoice {
 typedef struct CaseModel {
     LayerSpec layer[2]; /* of a decoder's case: an embedding of the target first */
     size_t layers;
-    size_t embedding[3]; /* its config: as layers/embedding has it */
+    EmbeddingChoice embedding;
     const char *input[2], *target;
     Sample sample;
     ModelSpec spec;
@@ -285,12 +293,12 @@ typedef struct CaseModel {
 static inline void case_start(CaseModel *model, const LayerType *type, const LayerCase *layer_case, bool decodes,
                               size_t sequences, size_t stretch) {
     *model = (CaseModel){.layers = decodes ? 2 : 1,
-                         .embedding = {KEY_NULL_SIZE, layer_case->features, KEY_NULL_SIZE},
+                         .embedding = {KEY_NULL_SIZE, layer_case->features, INT64_MIN, NAN, 2, false, false},
                          .input = {decodes ? "query" : "data", "data"},
                          .target = "target"};
     model->layer[0] = (LayerSpec){.type = layer_type("embedding"),
                                   .name = "query",
-                                  .config = model->embedding,
+                                  .config = &model->embedding,
                                   .input = &model->target,
                                   .inputs = 1};
     model->layer[model->layers - 1] = (LayerSpec){.type = type,

@@ -5,9 +5,6 @@
  * the state is reset. */
 #include "tests/unit/model_fixture.h"
 
-typedef struct EmbeddingChoice {
-    size_t num_embeddings, embedding_dim, padding_idx;
-} EmbeddingChoice;
 typedef struct PositionalChoice {
     int kind;
     size_t max_len;
@@ -106,7 +103,7 @@ static void test_attention(void **state) {
             LayerSpec layer[] = {
                 {.type = layer_type("embedding"),
                  .name = "emb",
-                 .config = &(EmbeddingChoice){KEY_NULL_SIZE, E, KEY_NULL_SIZE}},
+                 .config = &(EmbeddingChoice){KEY_NULL_SIZE, E, INT64_MIN, NAN, 2, false, false}},
                 {.type = layer_type("positional_encoding"),
                  .name = "pos",
                  .config = &(PositionalChoice){learned, KEY_NULL_SIZE, 0.2}},
@@ -125,7 +122,9 @@ static void test_attention(void **state) {
 static void test_with_a_recurrent_layer(void **state) {
     (void)state;
     LayerSpec layer[] = {
-        {.type = layer_type("embedding"), .name = "emb", .config = &(EmbeddingChoice){KEY_NULL_SIZE, E, KEY_NULL_SIZE}},
+        {.type = layer_type("embedding"),
+         .name = "emb",
+         .config = &(EmbeddingChoice){KEY_NULL_SIZE, E, INT64_MIN, NAN, 2, false, false}},
         spec_of("lstm", "rnn", 3),
         {.type = layer_type("self_attention"), .name = "self", .config = &(SelfChoice){KEY_NULL_SIZE, true, true, 0}},
     };

@@ -9,12 +9,6 @@
 typedef struct SelectChoice {
     int kind;
 } SelectChoice;
-typedef struct EmbeddingChoice {
-    size_t num_embeddings, embedding_dim;
-    int64_t padding_idx;
-    double max_norm, norm_type;
-    bool scale_grad_by_freq, sparse;
-} EmbeddingChoice;
 typedef struct DropoutChoice {
     double p;
 } DropoutChoice;

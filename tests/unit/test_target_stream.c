@@ -48,7 +48,7 @@ static double run(const LayerSpec *layer, size_t layers, Sample *sample, real **
 
 static void same_on_both(const LayerType *type, const LayerCase *layer_case) {
     const char *on_target[] = {"target"}, *below[] = {"below", "below"};
-    EmbeddingChoice choice = {KEY_NULL_SIZE, layer_case->features, KEY_NULL_SIZE};
+    EmbeddingChoice choice = {KEY_NULL_SIZE, layer_case->features, INT64_MIN, NAN, 2, false, false};
     LayerSpec layer[2] = {{.type = layer_type("embedding"), .name = "below", .config = &choice},
                           {.type = type, .name = "it", .config = (void *)(uintptr_t)layer_case->config}};
     const size_t layers = type->ids ? 1 : 2;
@@ -156,7 +156,7 @@ static void refused(const char *message, const ModelSpec *spec) {
 static void test_targets_must_fit(void **state) {
     (void)state;
     const char *on_target[] = {"target"};
-    EmbeddingChoice choice = {KEY_NULL_SIZE, 5, KEY_NULL_SIZE};
+    EmbeddingChoice choice = {KEY_NULL_SIZE, 5, INT64_MIN, NAN, 2, false, false};
     LayerSpec layer = {.type = layer_type("embedding"), .name = "emb", .config = &choice};
     Sample sample;
     sample_make(&sample, 3, 1, 0, IDS, PER_STEP, 5);

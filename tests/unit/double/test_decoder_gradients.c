@@ -46,7 +46,7 @@ static void test_side_by_side(void **state) {
         double dropout;
     } MultiHeadChoice;
     MultiHeadChoice heads = {2, 5, 4, true, false, 0};
-    Seq2Seq s = {.embedding = {KEY_NULL_SIZE, 4, KEY_NULL_SIZE},
+    Seq2Seq s = {.embedding = {KEY_NULL_SIZE, 4, INT64_MIN, NAN, 2, false, false},
                  .encoder = {.hidden_size = 3, .num_layers = 1, .bias = true},
                  .out = {SYMBOLS + 1, true, NULL},
                  .select = 2};
@@ -64,7 +64,7 @@ static void test_side_by_side(void **state) {
 /* Queries at every step of the same stream. */
 static void test_own_steps(void **state) {
     (void)state;
-    Seq2Seq s = {.embedding = {KEY_NULL_SIZE, 4, KEY_NULL_SIZE}, .out = {SYMBOLS + 1, true, NULL}};
+    Seq2Seq s = {.embedding = {KEY_NULL_SIZE, 4, INT64_MIN, NAN, 2, false, false}, .out = {SYMBOLS + 1, true, NULL}};
     seq2seq_add(&s, "embedding", "emb", &s.embedding, "target", NULL);
     seq2seq_add(&s, "embedding", "other", &s.embedding, "target", NULL);
     seq2seq_add(&s, "basic_attention", "att", &s.none, "emb", "other");
@@ -86,8 +86,9 @@ static void refused(const char *message, const Seq2Seq *s) {
 
 static void test_refused(void **state) {
     (void)state;
-    EmbeddingChoice wide = {KEY_NULL_SIZE, 5, KEY_NULL_SIZE};
-    Seq2Seq s = {.embedding = {KEY_NULL_SIZE, 4, KEY_NULL_SIZE}, .transformer = {2, 1, 5, 0, 0, 0, 1, 0, 1, 1e-5}};
+    EmbeddingChoice wide = {KEY_NULL_SIZE, 5, INT64_MIN, NAN, 2, false, false};
+    Seq2Seq s = {.embedding = {KEY_NULL_SIZE, 4, INT64_MIN, NAN, 2, false, false},
+                 .transformer = {2, 1, 5, 0, 0, 0, 1, 0, 1, 1e-5}};
     struct {
         size_t num_heads, head_dim, out_features;
         bool bias, causal;
