@@ -14,6 +14,7 @@ variant values 0 2 threads
 variant pairs 0 3 threads
 variant decoded 0 2 threads
 variant decoded 0 3 threads
+variant rows 0 3 threads
 
 for model in text classes; do
     variant $model 0 1 'one shard at once' train.shards_at_once=1
@@ -23,6 +24,7 @@ for model in text classes; do
 done
 variant pairs 0 1 'one shard at once' train.shards_at_once=1
 variant decoded 0 1 'one shard at once' train.shards_at_once=1
+variant rows 0 1 'one shard at once' train.shards_at_once=1
 
 for isa in portable neon avx2 avx512; do
     # Where the machine lacks a set the program says so.

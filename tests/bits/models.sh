@@ -4,8 +4,8 @@
 # models.sh: the models of the tests of bits, 20 steps each in 4 shards, and how variants of a run are compared.
 # Together: dropout, clipping, ragged lengths, a short last batch with fewer sequences than shards, a batch of
 # one sequence, fewer sequences than ranks, targets with lengths of their own, batches of similar length,
-# evaluations on the way.
-models="text classes values pairs decoded"
+# evaluations on the way, tables whose update looks at the ids of all ranks and whose rows two owners share.
+models="text classes values pairs decoded rows"
 
 write_models() {
     text text.txt 39
@@ -69,6 +69,23 @@ model:
   - lstm: {hidden_size: 256, num_layers: 2}
   - linear: {}
 train: {steps: 20, batch_size: 8, shards: 4, clip_norm: 1}
+eval: {every: 5}
+log: {every: 1}
+YAML
+    cat >rows.yaml <<YAML
+data: {kind: pairs, path: ragged.tsv, validation: 0.2}
+model:
+  - encoder:
+      - embedding: {embedding_dim: 7, max_norm: 1.5, sparse: true, num_embeddings: 9001}
+      - gru: {hidden_size: 9, bidirectional: true}
+      - select: final
+  - decoder:
+      - embedding: {name: emb, embedding_dim: 5, scale_grad_by_freq: true, max_norm: 2, norm_type: 3, padding_idx: 1}
+      - concat: {input: [emb, encoder]}
+      - lstm: {hidden_size: 11, dropout: 0.3}
+      - linear: {}
+optimizer: {lr: 2.0e-2}
+train: {steps: 20, batch_size: 3, shards: 4, clip_norm: 0.5}
 eval: {every: 5}
 log: {every: 1}
 YAML

@@ -19,6 +19,9 @@ variant pairs 2 1 'ranks without a sequence'
 variant decoded 2 3 ranks
 variant decoded 3 1 ranks
 variant decoded 4 2 'ranks without a sequence'
+variant rows 2 2 ranks
+variant rows 3 1 ranks
+variant rows 4 1 'ranks without a sequence'
 
 for share in none 2; do
     export LOCKSTEP_SHARE=$share
@@ -26,6 +29,8 @@ for share in none 2; do
     variant classes 4 1 "LOCKSTEP_SHARE=$share"
     variant text 3 1 "LOCKSTEP_SHARE=$share, nothing hidden" comm.overlap=false checkpoint.every=7
     variant text 4 1 "LOCKSTEP_SHARE=$share, one shard at once" train.shards_at_once=1
+    variant rows 3 1 "LOCKSTEP_SHARE=$share"
+    variant rows 4 1 "LOCKSTEP_SHARE=$share, nothing hidden, one shard at once" comm.overlap=false train.shards_at_once=1
     halves text 2 1 4 1
     unset LOCKSTEP_SHARE
 done
@@ -42,3 +47,4 @@ halves text 0 2 2 1
 halves classes 4 1 0 1
 halves pairs 2 1 1 1
 halves decoded 3 1 2 1
+halves rows 2 1 4 1

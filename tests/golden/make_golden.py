@@ -222,12 +222,29 @@ def learning_rate(config, step):
     return lr
 
 
-def optimizer_of(config, parameters):
+def optimizers_of(config, parameters, sparse):
+    """One, and with adam a SparseAdam for the tables whose gradients are sparse."""
     o = {k: v for k, v in config["optimizer"].items() if k != "name"}
+    name = config["optimizer"]["name"]
     if "betas" in o:
         o["betas"] = tuple(o["betas"])
-    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[config["optimizer"]["name"]](
-        parameters, **({"weight_decay": 0, **o}))
+    dense = [p for p in parameters if name == "sgd" or id(p) not in sparse]
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[name]
+    made = [kind(dense, **({"weight_decay": 0, **o}))]
+    if len(dense) < len(parameters):
+        made.append(torch.optim.SparseAdam([p for p in parameters if id(p) in sparse], **o))
+    return made
+
+
+def clip_norm(parameters, most):
+    """clip_grad_norm_, which takes no sparse gradients."""
+    for p in parameters:
+        p.grad = p.grad.coalesce() if p.grad.is_sparse else p.grad
+    values = [p.grad.values() if p.grad.is_sparse else p.grad for p in parameters]
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(v) for v in values]))
+    for v in values:
+        v.mul_(min(1.0, most / (norm.item() + 1e-6)))
+    return norm
 
 
 def compute(layers, spec, config, initial, dtype, x, y, lengths):
@@ -246,26 +263,29 @@ def compute(layers, spec, config, initial, dtype, x, y, lengths):
     named = dict(model.named_parameters(remove_duplicate=False))
     for name, p in named.items():
         if p.requires_grad:
-            result[f"gradient/{name}"] = p.grad.clone()
+            result[f"gradient/{name}"] = p.grad.to_dense().clone()
 
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = optimizer_of(config, trained)
+    sparse = {id(p) for p in trained if p.grad is not None and p.grad.is_sparse}
+    optimizers = optimizers_of(config, trained, sparse)
+    model.load_state_dict({k: v.to(dtype) for k, v in initial.items()})  # max_norm has written into the weights
     losses, lrs, norms = [], [], []
     n, size = spec["n"], config["train"]["batch_size"]
     starts = list(range(0, n, size))
     for step in range(1, STEPS + 1):
         first = starts[(step - 1) % len(starts)]
         rows = slice(first, min(n, first + size))
-        optimizer.zero_grad()
+        model.zero_grad()
         model.context = None if context is None else context[rows]
         _, loss = loss_of(model, config, x[rows], y[rows], lengths[rows], per_step)
         loss.backward()
         clip = config["train"].get("clip_norm")
-        norm = torch.nn.utils.clip_grad_norm_(trained, math.inf if clip is None else clip)
+        norm = (clip_norm if sparse else torch.nn.utils.clip_grad_norm_)(trained, math.inf if clip is None else clip)
         lr = learning_rate(config, step)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        optimizer.step()
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.step()
         losses.append(loss.item())
         lrs.append(lr)
         norms.append(norm.item())

@@ -15,7 +15,9 @@ endforeach()
 if(LOCKSTEP_MPI)
   foreach(case lstm_2_both gru_2_both select_final one_hot_rnn_alone clip_adam_short_batch sgd_nesterov smoothing_and_ignore
                gpt lstm_state_context gru_state_learned encoder_pre_norm_final multi_head_three basic_attention_both channel_attention
-               seq2seq_lstm seq2seq_transformer_pre)
+               seq2seq_lstm seq2seq_transformer_pre embedding_max_norm embedding_max_norm_1_adamw embedding_by_freq
+               embedding_by_freq_max_norm embedding_by_freq_tied embedding_sparse embedding_sparse_adam
+               embedding_sparse_adam_max_norm)
     add_test(NAME golden_ranks_${case} COMMAND test_golden ${CMAKE_CURRENT_SOURCE_DIR}/golden/${case}.h5 $<TARGET_FILE:lockstep> 2)
     set_tests_properties(golden_ranks_${case} PROPERTIES LABELS "mpi;golden" PROCESSORS 2 TIMEOUT 120 ENVIRONMENT "${TEST_ENVIRONMENT}")
   endforeach()
