@@ -215,6 +215,42 @@ static void data_check(const Check *check) {
                "this version does not write TensorBoard events; leave it false, metrics.csv has the numbers");
 }
 
+/* ---- sparse tables ------------------------------------------------------------------------------------------ */
+
+/* Why a sparse table cannot be trained so, NULL if it can: as in PyTorch, where absent rows must have nothing to do. */
+static const char *sparse_refusal(const Check *check, const LayerSpec *layer) {
+    const OptimizerConfig *o = &check->config->optimizer;
+    const Key *by_freq = key_find(layer->type->keys, "scale_grad_by_freq");
+    if (by_freq && *(const bool *)((const char *)layer->config + by_freq->offset))
+        return "does not go with scale_grad_by_freq: true; set one of the two to false";
+    if (o->name == OPTIMIZER_ADAMW)
+        return "does not go with optimizer.name: adamw, which decays all rows; use adam, or sparse: false";
+    if (o->weight_decay != 0)
+        return "does not go with optimizer.weight_decay, which acts on all rows; set that to 0, or use sparse: false";
+    if (o->name == OPTIMIZER_SGD && o->momentum != 0)
+        return "does not go with optimizer.momentum, which moves all rows; set that to 0, or use sparse: false";
+    return NULL;
+}
+
+/* Items of the list and of the groups in it, beside their nodes. */
+static void sparse_check(const Check *check, const ModelItem *group, const Node *list, const char *path) {
+    for (size_t i = 0; list && list->kind == NODE_LIST && i < group->items; i++) {
+        const ModelItem *item = &group->item[i];
+        Node *map;
+        if (item->broken || !item->name || !layer_item(list->entry[i].value, &map)) continue;
+        const char *where = config_text(check->reader->memory, "%s.%s", path, item->name);
+        const Entry *inner = node_entry(map, config_group_keys[0].name), *sparse = node_entry(map, "sparse");
+        if (item->item) sparse_check(check, item, inner ? inner->value : NULL, where);
+        const Key *key = item->layer ? key_find(item->layer->type->keys, "sparse") : NULL;
+        if (!key || !sparse || item->layer->frozen || !*(const bool *)((const char *)item->layer->config + key->offset))
+            continue;
+        const char *why = sparse_refusal(check, item->layer);
+        if (why)
+            problem_add(check->reader, sparse->value->place,
+                        config_text(check->reader->memory, "%s.%s", where, key->name), "%s", why);
+    }
+}
+
 void config_check(Reader *reader, const Node *root, Config *config) {
     Check check = {.reader = reader, .root = root, .config = config};
     train_check(&check, &config->train);
@@ -223,4 +259,6 @@ void config_check(Reader *reader, const Node *root, Config *config) {
     data_check(&check);
     series_check(&check);
     synthetic_check(&check);
+    const Entry *model = node_entry(root, "model");
+    if (model) sparse_check(&check, &config->model, model->value, "model");
 }

@@ -9,7 +9,7 @@ text text.txt 60
 cat >flip.yaml <<YAML
 data: {kind: text, path: text.txt, seq_len: 8, validation: 0}
 model:
-  - embedding: {embedding_dim: 24}
+  - embedding: {embedding_dim: 24, max_norm: 3, sparse: true}
   - transformer_encoder: {nhead: 2, dim_feedforward: 96}
   - lstm: {hidden_size: 48}
   - linear: {}

@@ -244,7 +244,27 @@ static const Refusal layers[] = {
       "c.yaml:6:21: model.linear_3.input: 'late' is not above this layer; a layer reads what stands before it"}},
 };
 
+#define SPARSE "data: {path: a}\nmodel: [{embedding: {name: e, embedding_dim: 3, sparse: true}}, linear]\n"
 static const Refusal rules[] = {
+    {"sparse, adamw",
+     SPARSE "optimizer: {name: adamw}\n",
+     {"c.yaml:2:57: model.e.sparse: does not go with optimizer.name: adamw, which decays all rows; use adam, or "
+      "sparse: "
+      "false"}},
+    {"sparse, decay",
+     SPARSE "optimizer: {weight_decay: 0.1}\n",
+     {"c.yaml:2:57: model.e.sparse: does not go with optimizer.weight_decay, which acts on all rows; set that to 0, or "
+      "use sparse: false"}},
+    {"sparse, momentum",
+     SPARSE "optimizer: {name: sgd, momentum: 0.1}\n",
+     {"c.yaml:2:57: model.e.sparse: does not go with optimizer.momentum, which moves all rows; set that to 0, or use "
+      "sparse: false"}},
+    {"sparse, by frequency, in a group",
+     "data: {path: a}\nmodel:\n  - residual: [{embedding: {embedding_dim: 3, scale_grad_by_freq: true, sparse: "
+     "true}}]\n"
+     "  - residual: [{embedding: {embedding_dim: 3, scale_grad_by_freq: true, sparse: true, frozen: true}}]\n",
+     {"c.yaml:3:81: model.residual.embedding.sparse: does not go with scale_grad_by_freq: true; set one of the two to "
+      "false"}},
     {"optimizer",
      BASE "optimizer: {momentum: 0.9, nesterov: true}\n",
      {"c.yaml:3:23: optimizer.momentum: has no effect with adam; remove it, or use sgd",
