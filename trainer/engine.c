@@ -70,6 +70,20 @@ static Status check_loss(const EngineUse *use, const Config *c) {
     return OK;
 }
 
+static size_t counted_rows(const Engine *e) {
+    return e->spec.trains ? model_counted_rows(e->model) : 0;
+}
+
+/* An id may be counted as often as the global batch has rows. */
+static Status check_counts(const Engine *e, const EngineUse *use) {
+    size_t longest = use->max_length > use->max_target_length ? use->max_length : use->max_target_length;
+    if (counted_rows(e) == 0 || longest == 0 || use->batch_size <= UINT32_MAX / longest) return OK;
+    return status_fail(ERR_USAGE,
+                       "config: train.batch_size: %zu sequences of %zu steps are more ids than an embedding's options "
+                       "can count; make it smaller",
+                       use->batch_size, longest);
+}
+
 static Status plan(Engine *e, const EngineUse *use) {
     TRY(check_loss(use, e->config));
     if (e->shards < comm_size(e->comm))
@@ -89,7 +103,7 @@ static Status plan(Engine *e, const EngineUse *use) {
     TRY(ops_start(comm_threads(e->comm)));
     TRY(model_create(&e->spec, &e->model));
     e->memory = model_memory(e->model);
-    return OK;
+    return check_counts(e, use);
 }
 
 static void poll(void *context) {
@@ -124,10 +138,6 @@ static Status prepare_exchange(Engine *e) {
     TRY(comm_agree(e->comm, e->fresh ? OK : status_fail(ERR_USAGE, "memory: no room for the parameters' rounds")));
     model_on_need(e->model, need, e);
     return OK;
-}
-
-static size_t counted_rows(const Engine *e) {
-    return e->spec.trains ? model_counted_rows(e->model) : 0;
 }
 
 /* Parameters and packed weights, and a gradient for each segment of the node's ranks: about so much. */

@@ -174,9 +174,19 @@ static void update_rows(const Optimizer *o, size_t n, size_t offset, Scalars s, 
     for (size_t k = 0; k < 1 + o->slots; k++) bits->written[k] = checks_strip(data[k], n);
 }
 
-static bool is_plain(const Optimizer *o, size_t offset, size_t n) {
-    RowRule rule = row_rule(o->rows, offset, n);
-    return rule.count == n && rule.scale == 1 && !rule.untouched && !rule.sparse;
+/* Nothing is written. */
+static void pass_over(const Optimizer *o, size_t n, Strip at, StripBits *bits) {
+    bits->read[0] = bits->written[0] = checks_strip(at.parameter, n);
+    for (size_t k = 0; k < o->slots; k++) bits->read[k + 1] = bits->written[k + 1] = checks_strip(at.slot[k], n);
+}
+
+/* Strips of large tables are mostly of one kind. */
+static void update_ruled(const Optimizer *o, size_t n, size_t offset, Scalars s, Strip at, StripBits *bits) {
+    const RowRule rule = row_rule(o->rows, offset, n);
+    const bool whole = rule.count == n && rule.scale == 1;
+    if (whole && rule.untouched) pass_over(o, n, at, bits);
+    else if (whole && !rule.sparse) update_strip(o, n, s, at, bits);
+    else update_rows(o, n, offset, s, at, bits);
 }
 
 /* What is read must be what was written; what is written is noted. */
@@ -198,8 +208,7 @@ static void update_piece(const Optimizer *o, Scalars s, CheckPiece piece, size_t
         StripBits bits = {0};
         Strip at = {.gradient = gradient + piece.offset + done, .parameter = parameter + piece.offset + done};
         for (size_t k = 0; k < o->slots; k++) at.slot[k] = o->slot[k] + piece.at + done;
-        if (is_plain(o, piece.offset + done, n)) update_strip(o, n, s, at, &bits);
-        else update_rows(o, n, piece.offset + done, s, at, &bits);
+        update_ruled(o, n, piece.offset + done, s, at, &bits);
         for (size_t k = 0; k < CHECK_KINDS; k++) {
             read[k] = checks_add(read[k], bits.read[k]);
             written[k] = checks_add(written[k], bits.written[k]);

@@ -126,6 +126,8 @@ static void embedding_backward(Layer *layer, const Pass *pass) {
 static const LayerCase cases[] = {
     {"11 ids", &(EmbeddingConfig){KEY_NULL_SIZE, 5, INT64_MIN, NAN, 2, false, false}, 0, 11},
     {"more rows than ids, padding", &(EmbeddingConfig){9, 17, 2, NAN, 2, false, false}, 0, 7},
+    /* Within their limit: what a scaled row or one divided by its count gives is no derivative of the loss. */
+    {"sparse, limited", &(EmbeddingConfig){KEY_NULL_SIZE, 33, -1, 1e3, 1, false, true}, 0, 5},
     {0},
 };
 

@@ -76,7 +76,7 @@ YAML
 data: {kind: pairs, path: ragged.tsv, validation: 0.2}
 model:
   - encoder:
-      - embedding: {embedding_dim: 7, max_norm: 1.5, sparse: true, num_embeddings: 9001}
+      - embedding: {embedding_dim: 7, max_norm: 1.5, sparse: true, num_embeddings: 70001}
       - gru: {hidden_size: 9, bidirectional: true}
       - select: final
   - decoder:
