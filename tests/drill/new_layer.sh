@@ -18,7 +18,7 @@ source=tree/layers/standard_score/standard_score.c
 rename() { sed "$2" "$1" >renamed && mv renamed "$1"; }
 rename $source 's/^const LayerType layer_layer_norm/const LayerType layer_standard_score/; s/\.kind = "layer_norm"/.kind = "standard_score"/'
 grep -q '^const LayerType layer_standard_score' $source && grep -q 'kind = "standard_score"' $source || fail 'layer_norm has another table'
-rename tree/layers/layer_list.h 's/^LAYER(transformer_encoder)/LAYER(standard_score)\
+rename tree/layers/layer_list.h 's/^LAYER(transformer_decoder)/LAYER(standard_score)\
 &/'
 
 generator=
