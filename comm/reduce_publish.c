@@ -68,6 +68,7 @@ static void send_written(Reduce *r) {
         Parcel *p = &sends->parcel[sends->started];
         if (r->place[p->bucket + 1] > r->wire->written) break;
         if (sends->started - done >= SENT_AT_ONCE * (r->comm->nodes - 1)) break;
+        p->begun = trace_time();
         r->comm->transport->send(&p->request, p->peer, TAG_PUBLISH, r->params + p->first * REDUCE_CHUNK,
                                  parcel_bytes(r, p));
     }
