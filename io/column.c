@@ -75,7 +75,7 @@ Status column_append(Column *column, const int64_t *value, size_t count, const c
 }
 
 void column_append_floats(Column *column, const float *value, size_t count) {
-    memcpy((float *)column->cell + column->cells, value, count * sizeof *value);
+    if (count > 0) memcpy((float *)column->cell + column->cells, value, count * sizeof *value);
     column->cells += count;
 }
 
