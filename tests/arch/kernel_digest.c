@@ -252,13 +252,14 @@ static uint64_t attention(real *scratch) {
 }
 
 int main(void) {
+    if (ops_start(1) != OK) {
+        fprintf(stderr, "%s\n", status_message());
+        return 77;
+    }
     for (size_t i = 0; i < 8; i++)
         if (posix_memalign((void **)&block[i], 64, MOST * sizeof(real)) != 0) return 1;
     real *scratch = malloc(attention_scratch(24) * sizeof(real));
-    if (!scratch || ops_start(1) != OK) {
-        fprintf(stderr, "%s\n", scratch ? status_message() : "no memory");
-        return 77;
-    }
+    if (!scratch) return 1;
     fprintf(stderr, "%s kernels\n", ops_isa());
     show("products", products());
     show("weight gradients", products_tn());
