@@ -61,7 +61,7 @@ build no-mpi && check no-mpi no-mpi -L short -LE 'slow|mpi|lint' -R '^(ranks|bit
 # Differences of gradients go the same ways as test_every_layer, many thousand times.
 if build sanitize; then
     check sanitize sanitize -L short -LE 'slow|mpi|lint|course|drill' -E '^(test_(decoder_)?gradients|arch_digest_aarch64)$'
-    check sanitize-mpi sanitize-mpi -L mpi -LE slow -R '^(ranks_[234]_[a-z0-9]*_13|lost_kill|bits|fault_[cduw]|fault_stopped|usage|golden)'
+    check sanitize-mpi sanitize-mpi -L mpi -LE slow -R '^(ranks_[234]_[a-z0-9]*_13|lost_kill|bits_ranks|fault_(diverged|writing|stopped)|usage|golden)'
 fi
 
 printf '\n'
