@@ -30,26 +30,7 @@ static Status lstm_plan(Layer *layer, Plan *plan) {
     return recurrent_plan(layer, plan, &lstm);
 }
 
-static const LayerCase lstm_cases[] = {
-    {"one unit", &(RecurrentConfig){.hidden_size = 1, .num_layers = 1, .bias = true}, .features = 3},
-    {"no bias", &(RecurrentConfig){.hidden_size = 5, .num_layers = 1}, .features = 4},
-    {"three layers, both directions",
-     &(RecurrentConfig){.hidden_size = 6, .num_layers = 3, .bidirectional = true, .bias = true}, .features = 2},
-    {"dropout between layers", &(RecurrentConfig){.hidden_size = 19, .num_layers = 2, .dropout = 0.4, .bias = true},
-     .features = 5},
-    {"learned initial state, both directions",
-     &(RecurrentConfig){
-         .hidden_size = 5, .num_layers = 2, .bidirectional = true, .bias = true, .initial_state = STATE_LEARNED},
-     .features = 3},
-    {"initial state from a context, dropout",
-     &(RecurrentConfig){
-         .hidden_size = 17, .num_layers = 2, .dropout = 0.3, .bias = true, .initial_state = STATE_CONTEXT},
-     .features = 2},
-    {"both directions without bias, initial state from a context",
-     &(RecurrentConfig){.hidden_size = 7, .num_layers = 1, .bidirectional = true, .initial_state = STATE_CONTEXT},
-     .features = 4},
-    {.name = NULL},
-};
+static const LayerCase lstm_cases[] = {RECURRENT_CASES, {.name = NULL}};
 
 const LayerType layer_lstm = {
     .kind = "lstm",

@@ -53,6 +53,26 @@ typedef enum InitialState { STATE_ZEROS, STATE_LEARNED, STATE_CONTEXT } InitialS
     {"bias", KEY_BOOL, offsetof(RecurrentConfig, bias), "true", 0, 0, NULL, false, "add bias_ih and bias_hh"}, \
     {"initial_state", KEY_CHOICE, offsetof(RecurrentConfig, initial_state), "zeros", 0, 0, "zeros|learned|context", \
      false, "h_0 (and c_0): zeros, parameters, or a linear map of the second input, by default the data's context"}
+
+/* Configs for the generic tests of all three. */
+#define RECURRENT_CASES \
+    {"one unit", &(RecurrentConfig){.hidden_size = 1, .num_layers = 1, .bias = true}, .features = 3}, \
+    {"no bias", &(RecurrentConfig){.hidden_size = 5, .num_layers = 1}, .features = 4}, \
+    {"three layers, both directions", \
+     &(RecurrentConfig){.hidden_size = 6, .num_layers = 3, .bidirectional = true, .bias = true}, .features = 2}, \
+    {"dropout between layers", &(RecurrentConfig){.hidden_size = 19, .num_layers = 2, .dropout = 0.4, .bias = true}, \
+     .features = 5}, \
+    {"learned initial state, both directions", \
+     &(RecurrentConfig){ \
+         .hidden_size = 5, .num_layers = 2, .bidirectional = true, .bias = true, .initial_state = STATE_LEARNED}, \
+     .features = 3}, \
+    {"initial state from a context, dropout", \
+     &(RecurrentConfig){ \
+         .hidden_size = 17, .num_layers = 2, .dropout = 0.3, .bias = true, .initial_state = STATE_CONTEXT}, \
+     .features = 2}, \
+    {"both directions without bias, initial state from a context", \
+     &(RecurrentConfig){.hidden_size = 7, .num_layers = 1, .bidirectional = true, .initial_state = STATE_CONTEXT}, \
+     .features = 4}
 /* clang-format on */
 
 /* What tells the cells apart. */

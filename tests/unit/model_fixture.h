@@ -21,13 +21,23 @@
 #include "layers/ops/ops.h"
 #include "layers/ops/random.h"
 
-/* The config of layers/embedding. */
+/* The configs of layers/embedding, multi_head_attention and self_attention. */
 typedef struct EmbeddingChoice {
     size_t num_embeddings, embedding_dim;
     int64_t padding_idx;
     double max_norm, norm_type;
     bool scale_grad_by_freq, sparse;
 } EmbeddingChoice;
+typedef struct MultiHeadChoice {
+    size_t num_heads, head_dim, out_features;
+    bool bias, causal;
+    double dropout;
+} MultiHeadChoice;
+typedef struct SelfChoice {
+    size_t hidden_size;
+    bool bias, causal;
+    double dropout;
+} SelfChoice;
 
 enum { SAMPLE_MOST_PROBES = 8, SAMPLE_SEQUENCES = 7 };
 

@@ -8,12 +8,6 @@
 
 enum { T = 4096, D = 8 };
 
-typedef struct MultiHeadChoice {
-    size_t num_heads, head_dim, out_features;
-    bool bias, causal;
-    double dropout;
-} MultiHeadChoice;
-
 /* The output of query i in double. */
 static void reference(const real *q, const real *k, const real *v, size_t i, size_t keys, double scale, double *out) {
     double most = -INFINITY, sum = 0, *s = calloc(keys, sizeof *s);

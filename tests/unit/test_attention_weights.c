@@ -2,6 +2,7 @@
  *
  * test_attention_weights.c: the weights that layers of attention show: a plain softmax in double of scores made
  * from the parameters, on ragged sequences, every piece once, whether a backward is planned or not. */
+#include "layers/transformer/transformer.h"
 #include "tests/unit/model_fixture.h"
 
 enum { F = 6, LONGEST = 6, MOST_HEADS = 4 };
@@ -128,33 +129,14 @@ static void check_layer(const char *kind, void *config, Kind what, bool causal, 
     }
 }
 
-/* Configs as the layers' own. */
-typedef struct MultiHeadChoice {
-    size_t num_heads, head_dim, out_features;
-    bool bias, causal;
-    double dropout;
-} MultiHeadChoice;
-typedef struct SelfChoice {
-    size_t hidden_size;
-    bool bias, causal;
-    double dropout;
-} SelfChoice;
-typedef struct EncoderChoice {
-    size_t nhead, num_layers, dim_feedforward;
-    double dropout;
-    int activation;
-    bool norm_first, causal, norm, bias;
-    double layer_norm_eps;
-} EncoderChoice;
-
 static void test_heads(void **state) {
     (void)state;
     check_layer("multi_head_attention", &(MultiHeadChoice){2, KEY_NULL_SIZE, KEY_NULL_SIZE, true, false, 0}, HEADS,
                 false, "", 2, 1);
     check_layer("multi_head_attention", &(MultiHeadChoice){3, KEY_NULL_SIZE, KEY_NULL_SIZE, false, true, 0.3}, HEADS,
                 true, "", 3, 1);
-    check_layer("transformer_encoder", &(EncoderChoice){2, 3, 9, 0.1, 0, false, true, true, true, 1e-5}, HEADS, true,
-                "layers.0.self_attn.", 2, 3);
+    check_layer("transformer_encoder", &(TransformerConfig){2, 3, 9, 0.1, 0, false, true, true, true, 1e-5}, HEADS,
+                true, "layers.0.self_attn.", 2, 3);
 }
 
 static void test_one_head(void **state) {

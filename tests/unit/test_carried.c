@@ -3,6 +3,7 @@
  * test_carried.c: a model with attention, positions and a recurrent layer that reads sequences in ragged parts,
  * each pass going on from the one before, gives the bits of one pass over the whole; so does its second go after
  * the state is reset. */
+#include "layers/transformer/transformer.h"
 #include "tests/unit/model_fixture.h"
 
 typedef struct PositionalChoice {
@@ -10,23 +11,6 @@ typedef struct PositionalChoice {
     size_t max_len;
     double dropout;
 } PositionalChoice;
-typedef struct MultiHeadChoice {
-    size_t num_heads, head_dim, out_features;
-    bool bias, causal;
-    double dropout;
-} MultiHeadChoice;
-typedef struct SelfChoice {
-    size_t hidden_size;
-    bool bias, causal;
-    double dropout;
-} SelfChoice;
-typedef struct EncoderChoice {
-    size_t nhead, num_layers, dim_feedforward;
-    double dropout;
-    int activation;
-    bool norm_first, causal, norm, bias;
-    double layer_norm_eps;
-} EncoderChoice;
 
 enum { IDS = 11, E = 12, STRETCH = 12 };
 
@@ -109,7 +93,7 @@ static void test_attention(void **state) {
                  .config = &(PositionalChoice){learned, KEY_NULL_SIZE, 0.2}},
                 {.type = layer_type("transformer_encoder"),
                  .name = "enc",
-                 .config = &(EncoderChoice){2, 3, 17, 0.1, learned, norm_first, true, true, true, 1e-5}},
+                 .config = &(TransformerConfig){2, 3, 17, 0.1, learned, norm_first, true, true, true, 1e-5}},
                 {.type = layer_type("multi_head_attention"),
                  .name = "heads",
                  .config = &(MultiHeadChoice){3, 5, 7, true, true, 0}},

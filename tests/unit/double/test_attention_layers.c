@@ -6,17 +6,7 @@
 
 #include "layers/ops/ops.h"
 
-/* The configs of layers/multi_head_attention, self_attention, channel_attention and basic_attention. */
-typedef struct MultiHeadChoice {
-    size_t num_heads, head_dim, out_features;
-    bool bias, causal;
-    double dropout;
-} MultiHeadChoice;
-typedef struct SelfChoice {
-    size_t hidden_size;
-    bool bias, causal;
-    double dropout;
-} SelfChoice;
+/* The configs of layers/channel_attention and basic_attention. */
 typedef struct ChannelChoice {
     bool bias;
 } ChannelChoice;

@@ -40,11 +40,6 @@ static void test_transformer(void **state) {
  * per sequence that stands at every step. */
 static void test_side_by_side(void **state) {
     (void)state;
-    typedef struct MultiHeadChoice {
-        size_t num_heads, head_dim, out_features;
-        bool bias, causal;
-        double dropout;
-    } MultiHeadChoice;
     MultiHeadChoice heads = {2, 5, 4, true, false, 0};
     Seq2Seq s = {.embedding = {KEY_NULL_SIZE, 4, INT64_MIN, NAN, 2, false, false},
                  .encoder = {.hidden_size = 3, .num_layers = 1, .bias = true},
