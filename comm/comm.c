@@ -195,6 +195,9 @@ size_t comm_node_size(const Comm *comm) {
     return comm->node_size;
 }
 
+CommWaits comm_waits(const Comm *comm) {
+    return comm->waits;
+}
 size_t comm_threads(const Comm *comm) {
     return comm->threads;
 }

@@ -59,6 +59,14 @@ void comm_broadcast(Comm *comm, size_t root, void *data, size_t bytes);
 /* Waits for the ranks of my node alone, with everything they wrote visible. Collective on the node. */
 void comm_node_barrier(Comm *comm);
 
+/* How often this rank has waited for another one since the start, and how long; arrivals without a wait do not count.
+ * Local. */
+typedef struct CommWaits {
+    uint64_t count;
+    double seconds;
+} CommWaits;
+CommWaits comm_waits(const Comm *comm);
+
 /* Which ranks form a node: those of a host (at the start), those bound to one NUMA domain of it (ranks bound to
  * several, or to none, as those of a host), or each by itself. LOCKSTEP_SHARE (none, or the most ranks of a node),
  * where it is set, decides instead. Before anything is shared. ERR_USAGE if memory is short. Collective. */

@@ -91,6 +91,8 @@ struct Comm {
     Request *requests;      /* [2 * nodes] */
     unsigned char *scratch; /* [size] */
 
+    CommWaits waits;
+
     const char *phase;
     uint64_t step;
     uint64_t timeout_ns;
@@ -103,7 +105,7 @@ struct Comm {
 
 /* One wait: zeroed, then wait_turn as often as the condition does not hold, then wait_over. */
 typedef struct Wait {
-    uint64_t begun, checked;
+    uint64_t entered, begun, checked;
     unsigned turns;
 } Wait;
 

@@ -14,6 +14,7 @@
 
 #include "comm/arena.h"
 #include "comm/reduce_private.h"
+#include "comm/region.h"
 
 /* ---- blocks ---------------------------------------------------------------------------------------- */
 
@@ -224,9 +225,12 @@ static size_t sum_ready(Reduce *r, size_t most) {
         if (!wire_has_received(r, r->unsummed - 1) || !reduce_node_ready(r, next, next + 1)) break;
         r->unsummed--;
     }
-#pragma omp parallel for schedule(static) if (end - r->unsummed > 1)
-    for (size_t i = r->unsummed; i < end; i++) sum_chunk(r, &r->chunk[i]);
-    return end - r->unsummed;
+    const size_t count = end - r->unsummed;
+    PARALLEL(count > 1 ? r->comm->threads : 1, count) {
+#pragma omp for schedule(static) nowait
+        for (size_t i = r->unsummed; i < end; i++) sum_chunk(r, &r->chunk[i]);
+    }
+    return count;
 }
 
 /* For whom we wait, when nothing is left to do. */

@@ -3,6 +3,7 @@
  * reduce_wire.c: gradients between nodes. Everything is posted without waiting, so a slow pair of nodes
  * delays nobody else; a message sets out as soon as my whole node has written what it holds. */
 #include "comm/reduce_wire.h"
+#include "comm/region.h"
 #include "comm/trace.h"
 
 /* ---- lists of messages ----------------------------------------------------------------------------------- */
@@ -75,10 +76,12 @@ static void send_parcel(Reduce *r, Parcel *p) {
     const Group *group = &r->wire->group[p->group];
     float *out = group->inputs[0].data;
     if (group->tree.steps > 0) {
-#pragma omp parallel for schedule(static)
-        for (size_t c = p->first; c < p->end; c++) {
-            size_t offset = c * REDUCE_CHUNK;
-            tree_run(&group->tree, group->inputs, offset, 0, reduce_chunk_floats(r, c, c + 1), out + offset);
+        PARALLEL(r->comm->threads, p->end - p->first) {
+#pragma omp for schedule(static) nowait
+            for (size_t c = p->first; c < p->end; c++) {
+                size_t offset = c * REDUCE_CHUNK;
+                tree_run(&group->tree, group->inputs, offset, 0, reduce_chunk_floats(r, c, c + 1), out + offset);
+            }
         }
     }
     p->begun = trace_time();

@@ -303,6 +303,7 @@ static void relax(void) {
 
 void wait_turn(Comm *comm, Wait *wait, size_t missing) {
     unsigned spins = comm->crowded ? SPINS_CROWDED : SPINS;
+    if (wait->turns == 0) wait->entered = wait_clock();
     if (++wait->turns < spins) {
         relax();
         return;
@@ -325,6 +326,10 @@ void wait_turn(Comm *comm, Wait *wait, size_t missing) {
 }
 
 void wait_over(Comm *comm, Wait *wait) {
+    if (wait->turns > 0) {
+        comm->waits.count++;
+        comm->waits.seconds += 1e-9 * (double)(wait_clock() - wait->entered);
+    }
     if (wait->begun != wait->checked) {
         Slot *mine = slot_of(comm, comm->rank);
         atomic_store(&mine->waiting_for, -1);

@@ -7,6 +7,7 @@
 #define LOCKSTEP_LAYERS_MODEL_H
 
 #include "comm/fold.h"
+#include "comm/region.h"
 #include "layers/layer.h"
 
 /* ---- description ------------------------------------------------------------------------------- */
@@ -161,9 +162,11 @@ void model_reset_state(Model *model);
 /* Shows the weights of attention of all following forward passes to `look`; NULL: no more. */
 void model_look(Model *model, Look *look);
 
-/* Milliseconds in each layer's forward and backward since the last call with reset; off by default. */
+/* Milliseconds in each layer's forward and backward, and its parallel regions, since profiling was turned on; off by
+ * default. */
 typedef struct LayerTime {
     double forward, backward;
+    RegionTimes regions;
 } LayerTime;
 void model_profile(Model *model, bool on);
 

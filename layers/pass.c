@@ -83,20 +83,41 @@ static void count_own(Model *model, const Batch *batch) {
 
 /* ---- layers ------------------------------------------------------------------------------------------------ */
 
+typedef struct Clock {
+    double start; /* ms; 0: nobody wants to know */
+    RegionTimes regions;
+} Clock;
+
+static Clock clock_start(const Model *model) {
+    return (Clock){model->profile || model->span ? now_ms() : 0, region_times()};
+}
+
+/* Books what has passed since under `ms`, one of the two of the layer's. */
+static void clock_stop(const Model *model, LayerNode *node, const Clock *clock, double *ms) {
+    if (!model->profile) return;
+    const RegionTimes now = region_times(), *then = &clock->regions;
+    RegionTimes *sum = &node->time.regions;
+    *ms += now_ms() - clock->start;
+    sum->count += now.count - then->count;
+    sum->inside += now.inside - then->inside;
+    sum->worked += now.worked - then->worked;
+    sum->worked_64 += now.worked_64 - then->worked_64;
+}
+
 static void layer_forward(Model *model, const Pass *pass, size_t l) {
     LayerNode *node = &model->node[l];
-    double start = model->profile || model->span ? now_ms() : 0;
+    const Clock clock = clock_start(model);
     if (!node->layer.type->needs) need_layer(model, l);
     memory_enter(model, forward_moment(model, l));
     node->layer.type->forward(&node->layer, pass);
     memory_leave(model, forward_moment(model, l));
-    if (model->profile) node->time.forward += now_ms() - start;
-    if (model->span) model->span(node->layer.name, "forward", start * 1e-3);
+    clock_stop(model, node, &clock, &node->time.forward);
+    if (model->span) model->span(node->layer.name, "forward", clock.start * 1e-3);
 }
 
 static void layer_backward(Model *model, const Pass *pass, size_t l) {
     LayerNode *node = &model->node[l];
-    double start = model->profile || model->span ? now_ms() : 0;
+    const Clock clock = clock_start(model);
     memory_enter(model, backward_moment(model, l));
     if (node->active) {
         node->layer.type->backward(&node->layer, pass);
@@ -108,23 +129,23 @@ static void layer_backward(Model *model, const Pass *pass, size_t l) {
         grad_layer_done(model, pass, l);
     }
     memory_leave(model, backward_moment(model, l));
-    if (model->profile) node->time.backward += now_ms() - start;
-    if (model->span) model->span(node->layer.name, "backward", start * 1e-3);
+    clock_stop(model, node, &clock, &node->time.backward);
+    if (model->span) model->span(node->layer.name, "backward", clock.start * 1e-3);
 }
 
 static void run_loss(Model *model, const Pass *pass, const Batch *batch, ShardResult *result, int32_t *predicted) {
     LayerNode *last = &model->node[model->layers - 1];
-    double start = model->profile || model->span ? now_ms() : 0;
+    const Clock clock = clock_start(model);
     if (model->fused) need_layer(model, model->layers - 1);
     memory_enter(model, model->layers);
     loss_run(model, pass, batch, result, predicted);
     if (pass->backward && model->fused && last->active) grad_layer_done(model, pass, model->layers - 1);
     if (pass->backward) memory_leave(model, model->layers);
     /* A fused layer's two passes cannot be told apart. */
-    if (model->profile && pass->backward) last->time.backward += now_ms() - start;
-    else if (model->profile) last->time.forward += now_ms() - start;
+    clock_stop(model, last, &clock, pass->backward ? &last->time.backward : &last->time.forward);
     if (!model->span) return;
-    model->span(last->layer.name, model->fused && pass->backward ? "forward, loss, backward" : "loss", start * 1e-3);
+    model->span(last->layer.name, model->fused && pass->backward ? "forward, loss, backward" : "loss",
+                clock.start * 1e-3);
 }
 
 static void forward_layers(Model *model, const Pass *pass) {
@@ -170,9 +191,9 @@ static const Value *forward_only(Model *model, const Pass *pass, const Batch *ba
         if (!decode || model->node[l].decodes) layer_forward(model, pass, l);
     need_layer(model, last);
     memory_enter(model, forward_moment(model, last));
-    double start = model->profile || model->span ? now_ms() : 0;
+    const Clock clock = clock_start(model);
     model->node[last].layer.type->forward(&model->node[last].layer, pass);
-    if (model->profile) model->node[last].time.forward += now_ms() - start;
+    clock_stop(model, &model->node[last], &clock, &model->node[last].time.forward);
     return out;
 }
 
@@ -197,7 +218,8 @@ void model_look(Model *model, Look *look) {
 
 void model_profile(Model *model, bool on) {
     model->profile = on;
-    for (size_t l = 0; l < model->layers; l++) model->node[l].time = (LayerTime){0, 0};
+    for (size_t l = 0; l < model->layers; l++) model->node[l].time = (LayerTime){0};
+    region_measure(on);
 }
 
 void model_on_span(Model *model, ModelSpan span) {

@@ -10,10 +10,12 @@
 #include "trainer/optimizer.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "comm/arena.h"
+#include "comm/region.h"
 #include "trainer/checks.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
@@ -220,14 +222,16 @@ static void update_piece(const Optimizer *o, Scalars s, CheckPiece piece, size_t
 void optimizer_update(Optimizer *o, uint64_t step, double lr, double scale, const ReduceChunk *chunk, size_t first,
                       size_t end, const float *gradient, float *parameter) {
     const Scalars s = scalars(&o->config, step, lr, scale);
-#pragma omp parallel for schedule(static)
-    for (size_t c = first; c < end; c++) {
-        if (!o->checks) {
-            const CheckPiece all = {.offset = chunk[c].offset, .count = chunk[c].count, .at = chunk[c].at};
-            update_piece(o, s, all, 0, gradient, parameter);
-            continue;
+    PARALLEL((size_t)omp_get_max_threads(), end - first) {
+#pragma omp for schedule(static) nowait
+        for (size_t c = first; c < end; c++) {
+            if (!o->checks) {
+                const CheckPiece all = {.offset = chunk[c].offset, .count = chunk[c].count, .at = chunk[c].at};
+                update_piece(o, s, all, 0, gradient, parameter);
+                continue;
+            }
+            for (size_t i = o->checks->first[c]; i < o->checks->first[c + 1]; i++)
+                update_piece(o, s, o->checks->piece[i], i, gradient, parameter);
         }
-        for (size_t i = o->checks->first[c]; i < o->checks->first[c + 1]; i++)
-            update_piece(o, s, o->checks->piece[i], i, gradient, parameter);
     }
 }

@@ -7,6 +7,7 @@
 #include <omp.h>
 
 #include "comm/arena.h"
+#include "comm/region.h"
 #include "layers/ops/kernels.h"
 #include "layers/ops/random.h"
 
@@ -28,9 +29,9 @@ static size_t longest_of(size_t sequences, const size_t *offset) {
     return longest;
 }
 
-static int team_of(const Attention *a) {
+static size_t team_of(const Attention *a) {
     const double features = (double)a->heads * (double)a->d, keys = (double)longest_of(a->sequences, a->k_offset);
-    return (double)a->q_offset[a->sequences] * keys * features < SERIAL_WORK ? 1 : (int)a->threads;
+    return (double)a->q_offset[a->sequences] * keys * features < SERIAL_WORK ? 1 : a->threads;
 }
 
 /* What the masks of one head have in common: Philox's key; see dropout in rows.c. */
@@ -70,14 +71,16 @@ void op_attention(const Attention *a) {
     const size_t spans = (longest_of(a->sequences, a->q_offset) + ATTENTION_SPAN - 1) / ATTENTION_SPAN;
     const size_t tasks = a->sequences * a->heads * spans;
     if (tasks == 0) return;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(team_of(a))
-    for (size_t n = 0; n < tasks; n++) {
-        const size_t b = n / spans / a->heads, first = n % spans * ATTENTION_SPAN;
-        AttentionTask task = task_of(a, b, n / spans % a->heads);
-        if (first >= task.queries) continue;
-        task.first = first;
-        task.end = task.queries - first < ATTENTION_SPAN ? task.queries : first + ATTENTION_SPAN;
-        ops_kernels->attention.forward(a, &task, scratch_of(a));
+    PARALLEL(team_of(a), tasks) {
+#pragma omp for schedule(dynamic, 1) nowait
+        for (size_t n = 0; n < tasks; n++) {
+            const size_t b = n / spans / a->heads, first = n % spans * ATTENTION_SPAN;
+            AttentionTask task = task_of(a, b, n / spans % a->heads);
+            if (first >= task.queries) continue;
+            task.first = first;
+            task.end = task.queries - first < ATTENTION_SPAN ? task.queries : first + ATTENTION_SPAN;
+            ops_kernels->attention.forward(a, &task, scratch_of(a));
+        }
     }
 }
 
@@ -85,12 +88,14 @@ void op_attention_backward(const AttentionBackward *backward) {
     const Attention *a = &backward->forward;
     const size_t tasks = a->sequences * a->heads;
     if (tasks == 0) return;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(team_of(a))
-    for (size_t n = 0; n < tasks; n++) {
-        AttentionTask task = task_of(a, n / a->heads, n % a->heads);
-        task.end = task.queries;
-        task.delta = backward->delta + n % a->heads * a->q_offset[a->sequences] + task.q_row;
-        ops_kernels->attention.backward(backward, &task, scratch_of(a));
+    PARALLEL(team_of(a), tasks) {
+#pragma omp for schedule(dynamic, 1) nowait
+        for (size_t n = 0; n < tasks; n++) {
+            AttentionTask task = task_of(a, n / a->heads, n % a->heads);
+            task.end = task.queries;
+            task.delta = backward->delta + n % a->heads * a->q_offset[a->sequences] + task.q_row;
+            ops_kernels->attention.backward(backward, &task, scratch_of(a));
+        }
     }
 }
 
@@ -104,21 +109,23 @@ void op_attention_weights(const Attention *a, size_t sequence, size_t head, real
 
 enum { TIME_COLUMNS = 64 };
 
-static int time_team(size_t rows, size_t features) {
-    return (double)rows * (double)features < (double)(1 << 15) ? 1 : (int)ops_threads();
+static size_t time_team(size_t rows, size_t features) {
+    return (double)rows * (double)features < (double)(1 << 15) ? 1 : ops_threads();
 }
 
 /* Both directions: w is NULL forward. */
 static void over_time(size_t sequences, const size_t *offset, size_t features, const real *w, real *x) {
     const size_t chunks = (features + TIME_COLUMNS - 1) / TIME_COLUMNS, tasks = sequences * chunks;
     if (tasks == 0) return;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(time_team(offset[sequences], features))
-    for (size_t n = 0; n < tasks; n++) {
-        const size_t b = n / chunks, f = n % chunks * TIME_COLUMNS, at = offset[b] * features + f;
-        const size_t rows = offset[b + 1] - offset[b],
-                     count = features - f < TIME_COLUMNS ? features - f : TIME_COLUMNS;
-        if (w) ops_kernels->attention.time_backward(rows, features, count, w + at, x + at);
-        else ops_kernels->attention.time(rows, features, count, x + at);
+    PARALLEL(time_team(offset[sequences], features), tasks) {
+#pragma omp for schedule(dynamic, 1) nowait
+        for (size_t n = 0; n < tasks; n++) {
+            const size_t b = n / chunks, f = n % chunks * TIME_COLUMNS, at = offset[b] * features + f;
+            const size_t rows = offset[b + 1] - offset[b],
+                         count = features - f < TIME_COLUMNS ? features - f : TIME_COLUMNS;
+            if (w) ops_kernels->attention.time_backward(rows, features, count, w + at, x + at);
+            else ops_kernels->attention.time(rows, features, count, x + at);
+        }
     }
 }
 

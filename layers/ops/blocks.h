@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 
+#include "comm/region.h"
 #include "layers/ops/ops.h"
 
 /* Elements in a block of a flat operation, and in the least work worth more than one thread. */
@@ -18,8 +19,8 @@ static inline size_t least(size_t a, size_t b) {
 static inline size_t pieces(size_t n, size_t of) {
     return (n + of - 1) / of;
 }
-static inline int threads_for(size_t rows, size_t features) {
-    return rows >= THREADED || rows * least(features, THREADED) >= THREADED ? (int)ops_threads() : 1;
+static inline size_t threads_for(size_t rows, size_t features) {
+    return rows >= THREADED || rows * least(features, THREADED) >= THREADED ? ops_threads() : 1;
 }
 /* Rows in a block: about FLAT_BLOCK elements. */
 static inline size_t rows_in_block(size_t features) {
@@ -30,10 +31,11 @@ static inline size_t rows_in_block(size_t features) {
 #define EACH_BLOCK(n, block, threads, call)                                                                            \
     do {                                                                                                               \
         const size_t blocks = pieces(n, block);                                                                        \
-        const int team = threads;                                                                                      \
-        _Pragma("omp parallel for schedule(static) num_threads(team)") for (size_t b = 0; b < blocks; b++) {           \
-            const size_t first = b * (block), count = least(block, (n)-first);                                         \
-            call;                                                                                                      \
+        PARALLEL(threads, blocks) {                                                                                    \
+            _Pragma("omp for schedule(static) nowait") for (size_t b = 0; b < blocks; b++) {                           \
+                const size_t first = b * (block), count = least(block, (n)-first);                                     \
+                call;                                                                                                  \
+            }                                                                                                          \
         }                                                                                                              \
     } while (0)
 

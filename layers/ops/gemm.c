@@ -7,6 +7,7 @@
 #include <omp.h>
 #include <string.h>
 
+#include "comm/region.h"
 #include "layers/ops/kernels.h"
 
 /* Below this many multiply-adds one thread is done before others would have begun. */
@@ -119,8 +120,10 @@ void gemm(const Gemm *gemm) {
     }
     const Grid grid = grid_cut(gemm->m, panel_count(gemm->n), most, fewest, 1, WANTED);
     const size_t count = grid.row_pieces * grid.panel_pieces;
-#pragma omp parallel for schedule(static) num_threads((int)ops_threads())
-    for (size_t piece = 0; piece < count; piece++) gemm_piece(gemm, &grid, piece);
+    PARALLEL(ops_threads(), count) {
+#pragma omp for schedule(static) nowait
+        for (size_t piece = 0; piece < count; piece++) gemm_piece(gemm, &grid, piece);
+    }
     ops_pause();
 }
 
@@ -132,15 +135,17 @@ static void tn_piece(const GemmTn *gemm, const Grid *grid, size_t rows, size_t p
 void gemm_tn(const GemmTn *gemm) {
     static const Grid most = {.rows = TN_ROWS, .panels = TN_PANELS}, fewest = {.rows = 4, .panels = 4};
     if (gemm->m == 0 || gemm->n == 0) return;
-    const int threads = is_small(gemm->m, gemm->n, gemm->k) ? 1 : (int)ops_threads();
+    const size_t threads = is_small(gemm->m, gemm->n, gemm->k) ? 1 : ops_threads();
     const size_t rows = panel_count(gemm->order.gates > 1 ? interleaved(gemm->order) : gemm->m),
                  panels = panel_count(gemm->n);
     /* Each piece packs its own operands, so fewer pieces pack less. */
-    const Grid grid = grid_cut(rows, panels, most, fewest, PANEL, (size_t)threads);
+    const Grid grid = grid_cut(rows, panels, most, fewest, PANEL, threads);
     const size_t count = grid.row_pieces * grid.panel_pieces;
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (size_t piece = 0; piece < count; piece++)
-        tn_piece(gemm, &grid, rows, panels, piece, ops_scratch((size_t)omp_get_thread_num()));
+    PARALLEL(threads, pieces(rows, fewest.rows) * pieces(panels, fewest.panels)) {
+#pragma omp for schedule(static) nowait
+        for (size_t piece = 0; piece < count; piece++)
+            tn_piece(gemm, &grid, rows, panels, piece, ops_scratch((size_t)omp_get_thread_num()));
+    }
     ops_pause();
 }
 
@@ -148,9 +153,10 @@ void column_sums(const real *a, size_t lda, Interleave order, size_t k, real *c,
     enum { PANELS = 4 };
     const size_t panels = panel_count(order.gates > 1 ? interleaved(order) : order.units),
                  count = pieces(panels, PANELS);
-    const int threads = is_small(panels * PANEL, k, 8) ? 1 : (int)ops_threads();
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (size_t piece = 0; piece < count; piece++)
-        ops_kernels->gemm.column_sums(a, lda, order, k, c, accumulate, piece * PANELS,
-                                      least((piece + 1) * PANELS, panels));
+    PARALLEL(is_small(panels * PANEL, k, 8) ? 1 : ops_threads(), count) {
+#pragma omp for schedule(static) nowait
+        for (size_t piece = 0; piece < count; piece++)
+            ops_kernels->gemm.column_sums(a, lda, order, k, c, accumulate, piece * PANELS,
+                                          least((piece + 1) * PANELS, panels));
+    }
 }

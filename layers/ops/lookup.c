@@ -108,13 +108,14 @@ static void sum_row(const EmbeddingGradient *e, size_t v, size_t f, real *g) {
 
 void op_embedding_gradient(const EmbeddingGradient *e, real *g) {
     const size_t chunks = pieces(e->features, EMBEDDING_CHUNK);
-    const int team = threads_for(e->rows + e->vocabulary, e->features);
     sort_rows(e->rows, e->ids, e->vocabulary, e->order + e->rows, e->order);
     /* How often ids occur differs: whoever is free takes the next ones, which changes no sum. */
-#pragma omp parallel for collapse(2) schedule(dynamic, 8) num_threads(team)
-    for (size_t v = 0; v < e->vocabulary; v++)
-        for (size_t c = 0; c < chunks; c++)
-            sum_row(e, v, c * EMBEDDING_CHUNK, g + v * e->features + c * EMBEDDING_CHUNK);
+    PARALLEL(threads_for(e->rows + e->vocabulary, e->features), chunks * e->vocabulary) {
+#pragma omp for collapse(2) schedule(dynamic, 8) nowait
+        for (size_t v = 0; v < e->vocabulary; v++)
+            for (size_t c = 0; c < chunks; c++)
+                sum_row(e, v, c * EMBEDDING_CHUNK, g + v * e->features + c * EMBEDDING_CHUNK);
+    }
 }
 
 /* ---- sequences --------------------------------------------------------------------------------------------- */

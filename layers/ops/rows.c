@@ -45,17 +45,19 @@ static void sum_rows(size_t rows, size_t features, const real *dy, size_t lddy, 
 }
 
 void op_repeat_rows(size_t sequences, const size_t *offset, size_t features, const real *x, real *y, size_t ldy) {
-    const int team = sequences ? threads_for(offset[sequences], features) : 1;
-#pragma omp parallel for schedule(static) num_threads(team)
-    for (size_t b = 0; b < sequences; b++)
-        copy_rows(offset[b + 1] - offset[b], features, x + b * features, 0, y + offset[b] * ldy, ldy);
+    PARALLEL(sequences ? threads_for(offset[sequences], features) : 1, sequences) {
+#pragma omp for schedule(static) nowait
+        for (size_t b = 0; b < sequences; b++)
+            copy_rows(offset[b + 1] - offset[b], features, x + b * features, 0, y + offset[b] * ldy, ldy);
+    }
 }
 
 void op_sum_rows(size_t sequences, const size_t *offset, size_t features, const real *dy, size_t lddy, real *dx) {
-    const int team = sequences ? threads_for(offset[sequences], features) : 1;
-#pragma omp parallel for schedule(static) num_threads(team)
-    for (size_t b = 0; b < sequences; b++)
-        sum_rows(offset[b + 1] - offset[b], features, dy + offset[b] * lddy, lddy, dx + b * features);
+    PARALLEL(sequences ? threads_for(offset[sequences], features) : 1, sequences) {
+#pragma omp for schedule(static) nowait
+        for (size_t b = 0; b < sequences; b++)
+            sum_rows(offset[b + 1] - offset[b], features, dy + offset[b] * lddy, lddy, dx + b * features);
+    }
 }
 
 /* ---- dropout ------------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
  * recurrent_backward.c: (a') to (d') of recurrent.h, recurrent_forward.c read from bottom to top. */
 #include <string.h>
 
+#include "comm/region.h"
 #include "layers/ops/ops.h"
 #include "layers/recurrent/recurrent.h"
 
@@ -189,10 +190,12 @@ void recurrent_backward(Layer *layer, const Pass *whole) {
     size_t tasks = blocks.count * self->D;
     for (size_t d = 0; d < self->D; d++) list_before(rows, d > 0, self->index.before[d]);
     for (size_t l = self->L; l-- > 0;) {
-#pragma omp parallel for schedule(dynamic, 1) num_threads((int)self->threads) if (tasks > 1)
-        for (size_t task = 0; task < tasks; task++) {
-            Block block = blocks_get(self, blocks, task % blocks.count);
-            block_backward(layer, pass, l, task / blocks.count, &block);
+        PARALLEL(tasks > 1 ? self->threads : 1, pass->rows.sequences * self->D) {
+#pragma omp for schedule(dynamic, 1) nowait
+            for (size_t task = 0; task < tasks; task++) {
+                Block block = blocks_get(self, blocks, task % blocks.count);
+                block_backward(layer, pass, l, task / blocks.count, &block);
+            }
         }
         for (size_t d = 0; d < self->D; d++) stream_gradients(layer, pass, l, d);
         if (l > 0 && recurrent_drops(self, pass)) {

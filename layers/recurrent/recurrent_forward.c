@@ -3,6 +3,7 @@
  * recurrent_forward.c: (a) to (d) of recurrent.h. */
 #include <string.h>
 
+#include "comm/region.h"
 #include "layers/ops/ops.h"
 #include "layers/recurrent/recurrent.h"
 
@@ -174,10 +175,12 @@ void recurrent_forward(Layer *layer, const Pass *whole) {
     for (size_t l = 0; l < self->L; l++) {
         if (l > 0 && recurrent_drops(self, pass)) drop_between(layer, pass, l);
         for (size_t d = 0; d < self->D; d++) input_product(layer, pass, l, d);
-#pragma omp parallel for schedule(dynamic, 1) num_threads((int)self->threads) if (tasks > 1)
-        for (size_t task = 0; task < tasks; task++) {
-            Block block = blocks_get(self, blocks, task % blocks.count);
-            block_forward(layer, pass, l, task / blocks.count, &block);
+        PARALLEL(tasks > 1 ? self->threads : 1, pass->rows.sequences * self->D) {
+#pragma omp for schedule(dynamic, 1) nowait
+            for (size_t task = 0; task < tasks; task++) {
+                Block block = blocks_get(self, blocks, task % blocks.count);
+                block_forward(layer, pass, l, task / blocks.count, &block);
+            }
         }
     }
     recurrent_start_done(layer, pass);

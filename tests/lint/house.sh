@@ -35,7 +35,7 @@ includes() { # FOLDER: file:line:path for every quoted include
 # ---- arrows -------------------------------------------------------------------------------------------
 includes comm | grep -v -E ':comm/' | hits 'comm includes comm alone'
 includes io | grep -v -E ':(io/|comm/(status|arena|log|fold)\.h$)' | hits 'io includes io and the plain headers of comm'
-includes layers | grep -v -E ':(layers/|comm/(status|arena|log|fold)\.h$)' | hits 'layers include layers and the plain headers of comm'
+includes layers | grep -v -E ':(layers/|comm/(status|arena|log|fold|region)\.h$)' | hits 'layers include layers and the plain headers of comm'
 includes trainer | grep -v -E ':(trainer|layers|io|comm)/' | hits 'trainer includes trainer, layers, io and comm by their path'
 # shellcheck disable=SC2086
 {
