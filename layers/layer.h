@@ -15,6 +15,8 @@
  *           of each parameter to grad_shards, one shard at a time. It may read in->v and out->v only
  *           if the type says so in `reads`.
  * saved     lives from forward to backward; tmp holds garbage on entry to forward and backward.
+ * recompute a layer that the run wants to keep nothing but its inputs goes forward again, with the same random
+ *           numbers, right before its backward: what it saves is tmp then. The model sees to that.
  *
  * The loss is a sum over the targets of the batch; the trainer scales once by the global count. So the
  * gradients of shards simply add, and layers never learn that ranks exist. */
@@ -238,6 +240,7 @@ struct LayerType {
     bool memory;       /* in a config its second input, if not named, is the encoder above */
     bool window;       /* its state is the past itself, at most plan_max_length steps with those of the pass */
     bool needs;        /* forward calls pass_need; else all its parameters are waited for before it */
+    bool recomputes;   /* a stack: where plan_recomputes, its backward makes again what it needs, part by part */
     unsigned reads;    /* READS_IN | READS_OUT, what backward reads */
     /* Called with inputs resolved. Messages name layer->name and the key. */
     Status (*plan)(Layer *layer, Plan *plan);
@@ -270,6 +273,7 @@ size_t plan_max_length(const Plan *plan, Grain grain); /* of one sequence, in th
 size_t plan_seq_len(const Plan *plan);                 /* data.seq_len: the default of max_len */
 size_t plan_classes(const Plan *plan);                 /* classes or target columns of the data */
 bool plan_trains(const Plan *plan);                    /* backward will be called */
+bool plan_recomputes(const Plan *plan);                /* ... and this layer is to keep little for it */
 bool plan_carries(const Plan *plan);                   /* passes will carry their state on */
 size_t plan_threads(const Plan *plan);
 
@@ -301,11 +305,13 @@ MUST_CHECK Status plan_row_rules(Plan *plan, Param *param, const Value *ids, Row
 MUST_CHECK Status plan_packed(Plan *plan, Packed *out, Param *param, PackForm form, Interleave gates);
 
 /* Memory of `count` reals; the pointer at `slot` (in layer->self) is set before the first pass.
- * plan_saved: forward to backward, dead again after it. plan_tmp: dead at return. plan_state: [B, count
+ * plan_saved: forward to backward, dead again after it; of a layer that recomputes: from the forward right before
+ * backward to that. plan_passed: forward to backward in any case. plan_tmp: dead at return. plan_state: [B, count
  * per sequence], kept between passes for pass->carry_state, zeroed by model_reset_state. plan_index:
  * `count` size_t, kept between passes, for index lists. plan_kept: reals kept between passes, zero at
  * first, for tables. */
 void plan_saved(Plan *plan, void *slot, size_t count);
+void plan_passed(Plan *plan, void *slot, size_t count);
 void plan_tmp(Plan *plan, void *slot, size_t count);
 void plan_state(Plan *plan, void *slot, size_t count_per_sequence);
 void plan_index(Plan *plan, void *slot, size_t count);

@@ -82,12 +82,15 @@ static void find_active(Model *model, size_t l) {
     for (size_t i = 0; i < layer->outputs; i++)
         if (node_of(layer->out[i])->contributions > 0) node->active = node->wants;
     /* Backward reads the first output, also where nobody else does; the others only where they are read. */
-    if (node->active && (layer->type->reads & READS_OUT)) read_at(node_of(layer->out[0]), backward_moment(model, l));
+    node->remade = node->remade && node->active && backward_moment(model, l) > model->layers;
+    if (node->active && (layer->type->reads & READS_OUT) && (!node->remade || layer->out[0]->readers == 0))
+        read_at(node_of(layer->out[0]), backward_moment(model, l));
     for (size_t i = 0; i < layer->inputs; i++) {
         ValueNode *value = node_of(layer->in[i]);
         value->value.readers++;
         read_at(value, forward_moment(model, l));
-        if (node->active && (layer->type->reads & READS_IN)) read_at(value, backward_moment(model, l));
+        if (node->remade || (node->active && (layer->type->reads & READS_IN)))
+            read_at(value, backward_moment(model, l));
     }
     if (!node->active) return;
     node->first_alias = model->aliases;
@@ -129,6 +132,13 @@ static size_t value_bytes(const Model *model, const Value *value) {
     return plan_max_rows(&model->plan, value->grain) * value->features * sizeof(real);
 }
 
+/* When the layer that writes a value writes it once more, if the value is dead by then. */
+static size_t remade_moment(const Model *model, const ValueNode *node) {
+    if (!node->value.source || !model->node[node->layer].remade) return 0;
+    const size_t moment = backward_moment(model, node->layer);
+    return node->last_read < moment ? moment : 0;
+}
+
 static Status add_pieces(Model *model) {
     size_t after = 2 * model->layers + 1;
     for (size_t i = 0; i < model->pieces; i++) {
@@ -146,6 +156,7 @@ static Status add_pieces(Model *model) {
                                             .bytes = bytes,
                                             .first = forward_moment(model, node->layer),
                                             .last = node->last_read,
+                                            .again = remade_moment(model, node),
                                             .layer = SIZE_MAX}));
         if (node->wanted && node->contributions > 0)
             TRY(memory_piece(model, (Piece){.slot = &node->value.g,
@@ -168,8 +179,13 @@ static Status add_pieces(Model *model) {
 
 /* ---- places ---------------------------------------------------------------------------------------------- */
 
+static bool lives_at(const Piece *piece, size_t moment) {
+    return (piece->first <= moment && moment <= piece->last) || (piece->again > 0 && piece->again == moment);
+}
+
 static bool lives_meet(const Piece *a, const Piece *b) {
-    return a->first <= b->last && b->first <= a->last;
+    return (a->first <= b->last && b->first <= a->last) || (a->again > 0 && lives_at(b, a->again)) ||
+           (b->again > 0 && lives_at(a, b->again));
 }
 
 static int larger_first(const void *left, const void *right) {
@@ -220,7 +236,7 @@ static size_t saved_peak(const Model *model) {
         size_t bytes = 0;
         for (size_t i = 0; i < model->pieces; i++) {
             const Piece *piece = &model->piece[i];
-            if (piece->layer != SIZE_MAX && piece->first <= moment && moment <= piece->last) bytes += piece->bytes;
+            if (piece->layer != SIZE_MAX && lives_at(piece, moment)) bytes += piece->bytes;
         }
         if (bytes > peak) peak = bytes;
     }
@@ -256,7 +272,8 @@ void memory_enter(Model *model, size_t moment) {
     if (tmp) memset(model->tmp_base, 0xff, tmp);
     for (size_t i = 0; i < model->pieces; i++) {
         const Piece *piece = &model->piece[i];
-        if (piece->first == moment && piece->bytes) memset(model->values_base + piece->offset, 0xff, piece->bytes);
+        if ((piece->first == moment || (piece->again > 0 && piece->again == moment)) && piece->bytes)
+            memset(model->values_base + piece->offset, 0xff, piece->bytes);
     }
 }
 
@@ -264,6 +281,7 @@ void memory_leave(Model *model, size_t moment) {
     if (!model->poison) return;
     for (size_t i = 0; i < model->pieces; i++) {
         const Piece *piece = &model->piece[i];
-        if (piece->last == moment && piece->bytes) memset(model->values_base + piece->offset, 0xff, piece->bytes);
+        if ((piece->last == moment || (piece->again > 0 && piece->again == moment)) && piece->bytes)
+            memset(model->values_base + piece->offset, 0xff, piece->bytes);
     }
 }

@@ -19,6 +19,7 @@ typedef struct LayerSpec {
     const char **input; /* names of values; count 0: the layer above (the data for the first) */
     size_t inputs;
     bool frozen;
+    bool recompute; /* in training, keeps its inputs alone and goes forward again before its backward; same bits */
 } LayerSpec;
 
 typedef enum LossKind { LOSS_NONE, LOSS_CROSS_ENTROPY, LOSS_MSE, LOSS_PROBE } LossKind;

@@ -5,7 +5,8 @@
  * grad.c (gradients over shards), loss.c and init.c. Nobody else includes it.
  *
  * Memory has a life in moments: with L layers, layer l goes forward at l, the loss is at L, layer l goes
- * backward at 2L - l, and 2L + 1 is after the pass. A fused last layer does all its work at L. */
+ * backward at 2L - l, and 2L + 1 is after the pass. A fused last layer does all its work at L. A layer that
+ * recomputes goes forward once more at 2L - l: its outputs live until others have read them, and again then. */
 #ifndef LOCKSTEP_LAYERS_MODEL_PARTS_H
 #define LOCKSTEP_LAYERS_MODEL_PARTS_H
 
@@ -49,6 +50,7 @@ typedef struct LayerNode {
     bool wants;                  /* it or something below it is trainable */
     bool active;                 /* ... and the loss depends on it: goes backward */
     bool decodes;                /* reads what depends on the target's stream */
+    bool remade;                 /* goes forward again before its backward */
     LayerTime time;
 } LayerNode;
 
@@ -57,6 +59,7 @@ typedef struct Piece {
     void *slot; /* the pointer to fill in */
     size_t bytes, offset;
     size_t first, last; /* moments, both included */
+    size_t again;       /* one more moment, behind them; 0: none */
     size_t layer;       /* that saves it; SIZE_MAX: not saved memory */
 } Piece;
 

@@ -120,6 +120,7 @@ static void layer_backward(Model *model, const Pass *pass, size_t l) {
     const Clock clock = clock_start(model);
     memory_enter(model, backward_moment(model, l));
     if (node->active) {
+        if (node->remade) node->layer.type->forward(&node->layer, pass);
         node->layer.type->backward(&node->layer, pass);
         for (size_t i = 0; i < node->aliases; i++) {
             const Alias *alias = &model->alias[node->first_alias + i];

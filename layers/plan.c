@@ -39,6 +39,9 @@ size_t plan_classes(const Plan *plan) {
 bool plan_trains(const Plan *plan) {
     return plan->model->spec->trains;
 }
+bool plan_recomputes(const Plan *plan) {
+    return plan->model->spec->trains && plan->model->spec->layer[plan->model->planning].recompute;
+}
 bool plan_carries(const Plan *plan) {
     return plan->model->spec->carries;
 }
@@ -249,6 +252,13 @@ static size_t bytes_of(size_t count, size_t element) {
 }
 
 void plan_saved(Plan *plan, void *slot, size_t count) {
+    LayerNode *node = &plan->model->node[plan->model->planning];
+    node->remade = plan_recomputes(plan) && !node->layer.type->recomputes;
+    if (plan_recomputes(plan)) plan_tmp(plan, slot, count);
+    else plan_passed(plan, slot, count);
+}
+
+void plan_passed(Plan *plan, void *slot, size_t count) {
     Model *model = plan->model;
     if (model->status != OK) return;
     if (!size_fits(count, 1)) {

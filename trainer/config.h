@@ -68,6 +68,7 @@ typedef struct TrainConfig {
     const char *max_time; /* checked: seconds in max_seconds */
     double max_seconds;   /* NAN: none */
     int on_nonfinite;     /* OnNonfinite */
+    StringList recompute; /* none, all, or names of layers and groups; checked: LayerSpec.recompute */
 } TrainConfig;
 
 typedef struct EvalConfig {

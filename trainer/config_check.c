@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "trainer/config_private.h"
+#include "trainer/suggest.h"
 
 /* ---- durations -------------------------------------------------------------------------------------- */
 
@@ -251,6 +252,58 @@ static void sparse_check(const Check *check, const ModelItem *group, const Node 
     }
 }
 
+/* ---- layers that recompute ------------------------------------------------------------------------------ */
+
+/* Offers the full names of all items; true if one of them is `name`, or might be and had a problem itself. */
+static bool name_known(const Check *check, const ModelItem *group, const char *prefix, const char *name,
+                       Suggestion *suggestion) {
+    bool known = false;
+    for (size_t i = 0; i < group->items; i++) {
+        const ModelItem *item = &group->item[i];
+        known |= item->broken;
+        if (!item->name) continue;
+        const char *full = config_text(check->reader->memory, "%s%s", prefix, item->name);
+        known |= strcmp(full, name) == 0;
+        suggestion_offer(suggestion, full);
+        known |= name_known(check, item, config_text(check->reader->memory, "%s.", full), name, suggestion);
+    }
+    return known;
+}
+
+/* The layer of that name, or all layers of the group. */
+static void recompute_mark(Config *config, const char *name) {
+    const size_t length = strlen(name);
+    for (size_t l = 0; l < config->layers; l++) {
+        LayerSpec *layer = &config->layer[l];
+        if (layer->name && strncmp(layer->name, name, length) == 0 && strchr(".", layer->name[length]))
+            layer->recompute = true;
+    }
+}
+
+static void recompute_check(const Check *check, Config *config) {
+    const StringList *list = &config->train.recompute;
+    const Node *node = given(check, "train.recompute");
+    const bool alone = list->count == 1 && list->item[0];
+    if (alone && strcmp(list->item[0], "none") == 0) return;
+    const bool all = alone && strcmp(list->item[0], "all") == 0;
+    for (size_t l = 0; l < config->layers && all; l++) config->layer[l].recompute = true;
+    for (size_t i = 0; i < list->count && !all; i++) {
+        const char *name = list->item[i], *quoted = name ? config_quote(check->reader->memory, name) : NULL;
+        if (!name) continue;
+        Suggestion suggestion = suggestion_for(name);
+        const Place place = node->kind == NODE_LIST ? node->entry[i].value->place : node->place;
+        if (strcmp(name, "all") == 0 || strcmp(name, "none") == 0)
+            problem_add(check->reader, place, "train.recompute", "%s stands alone, not in a list with names", quoted);
+        else if (name_known(check, &config->model, "", name, &suggestion)) recompute_mark(config, name);
+        else if (suggestion.best)
+            problem_add(check->reader, place, "train.recompute", "there is no layer %s, did you mean '%s'?", quoted,
+                        suggestion.best);
+        else
+            problem_add(check->reader, place, "train.recompute",
+                        "there is no layer %s; name layers or groups of the model, or use all or none", quoted);
+    }
+}
+
 void config_check(Reader *reader, const Node *root, Config *config) {
     Check check = {.reader = reader, .root = root, .config = config};
     train_check(&check, &config->train);
@@ -260,5 +313,6 @@ void config_check(Reader *reader, const Node *root, Config *config) {
     series_check(&check);
     synthetic_check(&check);
     const Entry *model = node_entry(root, "model");
+    recompute_check(&check, config);
     if (model) sparse_check(&check, &config->model, model->value, "model");
 }

@@ -7,13 +7,13 @@
 
 #include "trainer/config_private.h"
 
-/* May change on resume: data.path is compared by the data's digest elsewhere, shards_at_once never
- * changes bits, and shards, which does, gets a note of its own. */
+/* May change on resume: data.path is compared by the data's digest elsewhere, shards_at_once and recompute
+ * never change bits, and shards, which does, gets a note of its own. */
 static bool may_change(const char *section, const char *key) {
     static const char *const sections[] = {"eval", "checkpoint", "log", "comm"};
     static const char *const keys[][2] = {{"run", "dir"},      {"data", "path"},      {"train", "steps"},
                                           {"train", "epochs"}, {"train", "max_time"}, {"train", "shards_at_once"},
-                                          {"train", "shards"}};
+                                          {"train", "shards"}, {"train", "recompute"}};
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         if (strcmp(sections[i], section) == 0) return true;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)

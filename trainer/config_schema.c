@@ -132,6 +132,9 @@ static const Key train_keys[] = {
      "stop with a checkpoint (exit 75) after 90s, 3h50m or HH:MM:SS; null: no limit"},
     {"on_nonfinite", KEY_CHOICE, AT(TrainConfig, on_nonfinite), "stop", 0, 0, "stop|skip", false,
      "a loss or gradient that is not finite ends the run (exit 5), or the step is skipped"},
+    {"recompute", KEY_STRINGS, AT(TrainConfig, recompute), "none", 0, 0, NULL, false,
+     "layers that keep only their inputs for backward and compute the rest again there: none, all, or names of layers "
+     "and groups; less memory, more time, same bits"},
     {0},
 };
 

@@ -20,7 +20,10 @@
  * bits do not depend on the blocks. A block's sequences are ordered by falling length, so those that
  * still have a step at t are the first ones; step t of the reverse direction is row length - 1 - t.
  *
- * Inside, PER_STEP means the stream of the layer's input, be it the data's or the target's. */
+ * Inside, PER_STEP means the stream of the layer's input, be it the data's or the target's.
+ *
+ * With train.recompute the h of all layers are saved; gates, c and dropped h have room once, and are made again
+ * by (d), (a) to (c) layer by layer. */
 #ifndef LOCKSTEP_LAYERS_RECURRENT_RECURRENT_H
 #define LOCKSTEP_LAYERS_RECURRENT_RECURRENT_H
 
@@ -124,7 +127,7 @@ typedef struct Recurrent {
     size_t gates;    /* G P */
     Interleave order;
     double dropout;
-    bool trains, has_bias;
+    bool keeps, has_bias;       /* keeps: each stream what its backward reads */
     size_t threads, block_rows; /* blocks of at most so many sequences */
     size_t lddgates, ldblock;   /* leading dimensions of a block's matrices */
     size_t group;               /* units per call of (b) and (c) */
@@ -133,15 +136,17 @@ typedef struct Recurrent {
     Start start;
     struct {
         real *h[RECURRENT_MAX_LAYERS];       /* [R, DH] outputs of the layers below the last */
-        real *dropped[RECURRENT_MAX_LAYERS]; /* [R, DH] h after dropout */
+        real *dropped[RECURRENT_MAX_LAYERS]; /* [R, DH] h after dropout; the first for all where not kept */
     } saved;
     struct {
-        real *gates[2], *h[2]; /* instead of the saved ones where no backward is planned */
-        real *bias;            /* [GP] interleaved: what (a) adds */
-        real *bias_inside;     /* [D, GP] what (b) adds */
-        real *dbias;           /* [GH] */
-        real *dx;              /* [R, DH] gradient of what an upper layer reads */
-        real *scratch;         /* [threads, scratch] */
+        real *h[2];        /* instead of the saved ones where no backward is planned */
+        real *gates[2];    /* of a direction, instead of the saved ones where those are not kept, */
+        real *extra[2];    /* and in training */
+        real *bias;        /* [GP] interleaved: what (a) adds */
+        real *bias_inside; /* [D, GP] what (b) adds */
+        real *dbias;       /* [GH] */
+        real *dx;          /* [R, DH] gradient of what an upper layer reads */
+        real *scratch;     /* [threads, scratch] */
     } tmp;
     struct {
         size_t *order;      /* [B] sequences, block after block, each by falling length */
@@ -190,7 +195,14 @@ static inline size_t recurrent_row(const Rows *rows, const Stream *stream, size_
 }
 
 static inline real *recurrent_gates(const Recurrent *self, size_t l, size_t d) {
-    return self->trains ? self->stream[l * self->D + d].saved.gates : self->tmp.gates[d];
+    return self->keeps ? self->stream[l * self->D + d].saved.gates : self->tmp.gates[d];
+}
+static inline real *recurrent_extra(const Recurrent *self, size_t l, size_t d) {
+    return self->keeps ? self->stream[l * self->D + d].saved.extra : self->tmp.extra[d];
+}
+/* h of layer l after dropout. */
+static inline real *recurrent_dropped(const Recurrent *self, size_t l) {
+    return self->saved.dropped[self->keeps ? l : 0];
 }
 
 /* ---- recurrent_start.c ---- */
@@ -212,5 +224,8 @@ void recurrent_start_backward(Layer *layer, const Pass *pass);
 real *recurrent_h(const Layer *layer, size_t l);
 const real *recurrent_x(const Layer *layer, const Pass *pass, size_t l);
 bool recurrent_drops(const Recurrent *self, const Pass *pass);
+
+/* (d), (a) to (c) of layer l. `again`: to make again what its backward reads; states are left as they are. */
+void recurrent_layer_forward(const Layer *layer, const Pass *pass, Blocks blocks, size_t l, bool again);
 
 #endif

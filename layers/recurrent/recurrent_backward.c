@@ -35,7 +35,7 @@ static void point_before(const Layer *layer, const Pass *pass, size_t l, const S
     }
     for (size_t i = 0; i < step->rows; i++)
         block->before[i] = recurrent_row(&pass->rows, stream, block->sequence[i], t - 1);
-    step->before = c ? stream->saved.extra : recurrent_h(layer, l) + stream->column;
+    step->before = c ? recurrent_extra(self, l, stream->reverse) : recurrent_h(layer, l) + stream->column;
     step->ldbefore = c ? self->P : self->features;
 }
 
@@ -48,9 +48,9 @@ static void block_backward(const Layer *layer, const Pass *pass, size_t l, size_
     CellBackward step = {.units = self->H,
                          .row = block->row,
                          .before_row = block->before,
-                         .gates = stream->saved.gates,
+                         .gates = recurrent_gates(self, l, d),
                          .ldgates = self->gates,
-                         .extra = stream->saved.extra,
+                         .extra = recurrent_extra(self, l, d),
                          .ldextra = self->P,
                          .dout = dout ? dout + stream->column : NULL,
                          .lddout = self->features,
@@ -83,7 +83,7 @@ static void block_backward(const Layer *layer, const Pass *pass, size_t l, size_
 /* What the gradients of a stream's parameters are formed from. */
 typedef struct Leaf {
     const Recurrent *self;
-    const Stream *stream;
+    const real *gates; /* their gradients */
     const real *x, *h; /* what multiplied W_ih and, in the rows of `before`, W_hh */
     size_t I;
     const int64_t *before;
@@ -98,7 +98,7 @@ static void weight_ih_gradient(void *context, const Pass *pass, size_t s, real *
     gemm_tn(&(GemmTn){.m = self->cell->gates * self->H,
                       .n = leaf->I,
                       .k = end - first,
-                      .a = leaf->stream->saved.gates + first * self->gates,
+                      .a = leaf->gates + first * self->gates,
                       .lda = self->gates,
                       .order = self->order,
                       .b = leaf->x + first * leaf->I,
@@ -114,7 +114,7 @@ static void weight_hh_gradient(void *context, const Pass *pass, size_t s, real *
     gemm_tn(&(GemmTn){.m = self->cell->gates * self->H,
                       .n = self->H,
                       .k = end - first,
-                      .a = leaf->stream->saved.gates + first * self->gates,
+                      .a = leaf->gates + first * self->gates,
                       .lda = self->gates,
                       .order = self->order,
                       .b = leaf->h,
@@ -133,8 +133,7 @@ static void bias_gradient(void *context, const Pass *pass, size_t s, real *g) {
     size_t first = shard_row(&pass->rows, PER_STEP, s), end = shard_row(&pass->rows, PER_STEP, s + 1);
     size_t count = self->cell->gates * self->H;
     if (leaf->summed != s)
-        column_sums(leaf->stream->saved.gates + first * self->gates, self->gates, self->order, end - first,
-                    self->tmp.dbias, false);
+        column_sums(leaf->gates + first * self->gates, self->gates, self->order, end - first, self->tmp.dbias, false);
     leaf->summed = s;
     memcpy(g, self->tmp.dbias, count * sizeof(real));
 }
@@ -144,9 +143,9 @@ static void stream_gradients(const Layer *layer, const Pass *pass, size_t l, siz
     Recurrent *self = layer->self;
     const Stream *stream = &self->stream[l * self->D + d];
     size_t rows = rows_of(&pass->rows, PER_STEP), I = l > 0 ? self->features : self->I;
-    real *dx = l > 0 ? self->tmp.dx : layer->in[0]->g;
+    real *dx = l > 0 ? self->tmp.dx : layer->in[0]->g, *gates = recurrent_gates(self, l, d);
     Leaf leaf = {.self = self,
-                 .stream = stream,
+                 .gates = gates,
                  .x = recurrent_x(layer, pass, l),
                  .I = I,
                  .h = recurrent_h(layer, l) + stream->column,
@@ -157,7 +156,7 @@ static void stream_gradients(const Layer *layer, const Pass *pass, size_t l, siz
         gemm(&(Gemm){.m = rows,
                      .n = I,
                      .k = stream->ih_back.k,
-                     .a = stream->saved.gates,
+                     .a = gates,
                      .lda = self->gates,
                      .b = stream->ih_back.v,
                      .c = dx,
@@ -166,7 +165,7 @@ static void stream_gradients(const Layer *layer, const Pass *pass, size_t l, siz
     grad_shards(pass, stream->p.weight_ih, weight_ih_gradient, &leaf);
     if (self->has_bias) grad_shards(pass, stream->p.bias_ih, bias_gradient, &leaf);
     if (self->cell->bias_inside) {
-        cell_gru_swap(rows, self->H, stream->saved.gates, self->gates, stream->saved.extra, self->P);
+        cell_gru_swap(rows, self->H, gates, self->gates, recurrent_extra(self, l, d), self->P);
         leaf.summed = SIZE_MAX;
     }
     grad_shards(pass, stream->p.weight_hh, weight_hh_gradient, &leaf);
@@ -189,7 +188,9 @@ void recurrent_backward(Layer *layer, const Pass *whole) {
     Blocks blocks = blocks_deal(self, rows);
     size_t tasks = blocks.count * self->D;
     for (size_t d = 0; d < self->D; d++) list_before(rows, d > 0, self->index.before[d]);
+    if (!self->keeps) recurrent_start_forward(layer, pass);
     for (size_t l = self->L; l-- > 0;) {
+        if (!self->keeps) recurrent_layer_forward(layer, pass, blocks, l, true);
         PARALLEL(tasks > 1 ? self->threads : 1, pass->rows.sequences * self->D) {
 #pragma omp for schedule(dynamic, 1) nowait
             for (size_t task = 0; task < tasks; task++) {

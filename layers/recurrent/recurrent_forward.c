@@ -10,7 +10,7 @@
 real *recurrent_h(const Layer *layer, size_t l) {
     const Recurrent *self = layer->self;
     if (l + 1 == self->L) return layer->out[0]->v;
-    return self->trains ? self->saved.h[l] : self->tmp.h[l % 2];
+    return self->saved.h[l] ? self->saved.h[l] : self->tmp.h[l % 2];
 }
 
 bool recurrent_drops(const Recurrent *self, const Pass *pass) {
@@ -20,7 +20,7 @@ bool recurrent_drops(const Recurrent *self, const Pass *pass) {
 const real *recurrent_x(const Layer *layer, const Pass *pass, size_t l) {
     const Recurrent *self = layer->self;
     if (l == 0) return layer->in[0]->v;
-    return recurrent_drops(self, pass) ? self->saved.dropped[l - 1] : recurrent_h(layer, l - 1);
+    return recurrent_drops(self, pass) ? recurrent_dropped(self, l - 1) : recurrent_h(layer, l - 1);
 }
 
 /* One step's worth of a bias in interleaved order: bias_ih + bias_hh without what the recurrent product
@@ -40,7 +40,7 @@ static void gather_bias(const Recurrent *self, const Stream *stream, bool inside
 
 /* (a) */
 static void input_product(const Layer *layer, const Pass *pass, size_t l, size_t d) {
-    Recurrent *self = layer->self;
+    const Recurrent *self = layer->self;
     const Stream *stream = &self->stream[l * self->D + d];
     const real *bias = NULL;
     if (self->has_bias) {
@@ -107,7 +107,7 @@ static void fill_pre(size_t rows, size_t columns, const real *bias, real *pre, s
 }
 
 /* (b) and (c) of one block, all steps. */
-static void block_forward(const Layer *layer, const Pass *pass, size_t l, size_t d, const Block *block) {
+static void block_forward(const Layer *layer, const Pass *pass, size_t l, size_t d, const Block *block, bool again) {
     const Recurrent *self = layer->self;
     const Stream *stream = &self->stream[l * self->D + d];
     const Rows *rows = &pass->rows;
@@ -120,13 +120,13 @@ static void block_forward(const Layer *layer, const Pass *pass, size_t l, size_t
                         .ldpre = ldpre,
                         .gates = recurrent_gates(self, l, d),
                         .ldgates = self->gates,
-                        .extra = stream->saved.extra,
+                        .extra = recurrent_extra(self, l, d),
                         .ldextra = self->P,
                         .c = block->c,
                         .ldh = self->ldblock,
                         .out = out ? out + stream->column : NULL,
                         .ldout = self->features,
-                        .keep = pass->backward};
+                        .keep = again || (pass->backward && self->keeps)};
     load_state(self, l * self->D + d, pass, block);
     step.rows = block->count;
     for (size_t t = 0;; t++) {
@@ -154,34 +154,37 @@ static void block_forward(const Layer *layer, const Pass *pass, size_t l, size_t
             cell_forward(self->cell->kind, &step);
         }
     }
-    store_state(layer, pass, l, d, block);
+    if (!again) store_state(layer, pass, l, d, block);
 }
 
 /* (d) into what layer l reads. */
 static void drop_between(const Layer *layer, const Pass *pass, size_t l) {
-    Recurrent *self = layer->self;
+    const Recurrent *self = layer->self;
     const Rows *rows = &pass->rows;
     DropoutKey key = {pass->seed, pass->step, layer->key, (uint32_t)(l - 1)};
     op_dropout(key, (real)self->dropout, rows->sequences, rows->offset, rows->position, self->features,
-               self->saved.h[l - 1], self->features, self->saved.dropped[l - 1], self->features);
+               recurrent_h(layer, l - 1), self->features, recurrent_dropped(self, l - 1), self->features);
+}
+
+void recurrent_layer_forward(const Layer *layer, const Pass *pass, Blocks blocks, size_t l, bool again) {
+    const Recurrent *self = layer->self;
+    const size_t tasks = blocks.count * self->D;
+    if (l > 0 && recurrent_drops(self, pass)) drop_between(layer, pass, l);
+    for (size_t d = 0; d < self->D; d++) input_product(layer, pass, l, d);
+    PARALLEL(tasks > 1 ? self->threads : 1, pass->rows.sequences * self->D) {
+#pragma omp for schedule(dynamic, 1) nowait
+        for (size_t task = 0; task < tasks; task++) {
+            Block block = blocks_get(self, blocks, task % blocks.count);
+            block_forward(layer, pass, l, task / blocks.count, &block, again);
+        }
+    }
 }
 
 void recurrent_forward(Layer *layer, const Pass *whole) {
     Recurrent *self = layer->self;
     const Pass stream = pass_stream(whole, layer->in[0]->grain), *pass = &stream;
     Blocks blocks = blocks_deal(self, &pass->rows);
-    size_t tasks = blocks.count * self->D;
     recurrent_start_forward(layer, pass);
-    for (size_t l = 0; l < self->L; l++) {
-        if (l > 0 && recurrent_drops(self, pass)) drop_between(layer, pass, l);
-        for (size_t d = 0; d < self->D; d++) input_product(layer, pass, l, d);
-        PARALLEL(tasks > 1 ? self->threads : 1, pass->rows.sequences * self->D) {
-#pragma omp for schedule(dynamic, 1) nowait
-            for (size_t task = 0; task < tasks; task++) {
-                Block block = blocks_get(self, blocks, task % blocks.count);
-                block_forward(layer, pass, l, task / blocks.count, &block);
-            }
-        }
-    }
+    for (size_t l = 0; l < self->L; l++) recurrent_layer_forward(layer, pass, blocks, l, false);
     recurrent_start_done(layer, pass);
 }

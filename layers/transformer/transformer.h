@@ -21,6 +21,8 @@
  *   attention.q 3 E, and 1 E   attention.context A E   attention.norm 2 A H   mid (s) A E   end (e) E   hidden F
  *   norms 2 (A + 1); and per row of the memory attention.kv 2 E
  *
+ * With train.recompute end alone is saved; all else has room once, and is made again layer by layer.
+ *
  *   in, out [R, E]   memory [Rk, E]   layers.<l>.self_attn.in_proj_weight [3 E, E], in_proj_bias [3 E],
  *   out_proj.weight [E, E]; multihead_attn.* alike; linear1.weight [F, E], linear2.weight [E, F], norm1.*, norm2.*,
  *   norm3.*; norm.* [E] */
@@ -68,8 +70,8 @@ typedef struct TransformerConfig {
 /* Forward to backward, of one layer. */
 typedef struct TransformerSaved {
     AttentionSaved attention[TRANSFORMER_ATTENTIONS];
-    real *mid[TRANSFORMER_ATTENTIONS], *end; /* [R, E] the residual sums */
-    real *hidden;                            /* [R, F] relu: its result; gelu: what it acts on */
+    real *mid[TRANSFORMER_ATTENTIONS]; /* [R, E] the residual sums */
+    real *hidden;                      /* [R, F] relu: its result; gelu: what it acts on */
     NormSaved norm[TRANSFORMER_ATTENTIONS + 1];
 } TransformerSaved;
 
@@ -77,13 +79,14 @@ typedef struct TransformerLayer {
     AttentionBlock attention[TRANSFORMER_ATTENTIONS];
     Dense linear1, linear2;
     Norm norm[TRANSFORMER_ATTENTIONS + 1];
-    TransformerSaved saved; /* of layer 0 for all where no backward is planned */
+    TransformerSaved saved; /* of layer 0 for all where each does not keep its own */
+    real *end;              /* [R, E] saved: the last residual sum; of layer 0 for all where no backward is planned */
 } TransformerLayer;
 
 typedef struct Transformer {
     size_t E, F, L, A;
     Grain grain; /* of the rows */
-    bool trains, norm_first;
+    bool trains, recomputes, norm_first;
     Activation activation;
     double dropout;
     TransformerLayer layer[TRANSFORMER_MOST_LAYERS];
@@ -135,7 +138,7 @@ void transformer_drop(const Layer *layer, const Pass *pass, size_t l, Transforme
                       const real *x, real *y);
 
 static inline const TransformerSaved *transformer_saved(const Transformer *self, size_t l) {
-    return &self->layer[self->trains ? l : 0].saved;
+    return &self->layer[self->trains && !self->recomputes ? l : 0].saved;
 }
 
 /* Without a norm behind it, the last layer's result is the output itself. */
@@ -143,12 +146,14 @@ static inline real *transformer_end(const Layer *layer, size_t l) {
     const Transformer *self = layer->self;
     const TransformerConfig *config = layer->config;
     if (self->norm_first && !config->norm && l + 1 == self->L) return layer->out[0]->v;
-    return transformer_saved(self, l)->end;
+    return self->layer[self->trains ? l : 0].end;
 }
 
 /* What layer l reads: the input, the layer below's result, or (post-norm) that normalised, into `memory`. */
 const real *transformer_input(const Layer *layer, size_t rows, size_t l, real *memory);
-/* What linear2 of layer l reads, made of saved.hidden. `fresh`: linear1 has just written that (forward). */
-const real *transformer_active(const Layer *layer, const Pass *pass, size_t l, bool fresh);
+/* What linear2 of layer l reads, made of saved.hidden. */
+const real *transformer_active(const Layer *layer, const Pass *pass, size_t l);
+/* Makes what layer l saved again, all but its end. */
+void transformer_again(const Layer *layer, const Pass *pass, size_t l);
 
 #endif

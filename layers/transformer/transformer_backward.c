@@ -11,7 +11,7 @@ static void feed_forward_back(const Layer *layer, const Pass *pass, size_t l, si
     const TransformerLayer *own = &self->layer[l];
     const TransformerSaved *saved = transformer_saved(self, l);
     const size_t rows = transformer_rows(self, pass), E = self->E, F = self->F;
-    const real *active = transformer_active(layer, pass, l, false), *d = g;
+    const real *active = transformer_active(layer, pass, l), *d = g;
     real *y = self->tmp.y, *dhidden = self->tmp.wide;
     if (transformer_drops(self, pass)) {
         transformer_drop(layer, pass, l, SITE_FEEDFORWARD, E, g, y);
@@ -81,7 +81,7 @@ static void post_norm_back(const Layer *layer, const Pass *pass, size_t l, const
     const TransformerSaved *saved = transformer_saved(self, l);
     const size_t rows = transformer_rows(self, pass), A = self->A;
     const bool wanted = l > 0 || layer->in[0]->g;
-    norm_back(&own->norm[A], pass, saved->end, &saved->norm[A], dy, g); /* (4) */
+    norm_back(&own->norm[A], pass, transformer_end(layer, l), &saved->norm[A], dy, g); /* (4) */
     feed_forward_back(layer, pass, l, A - 1, g, g);
     for (size_t a = A; a-- > 0;) {
         norm_back(&own->norm[a], pass, saved->mid[a], &saved->norm[a], g, g); /* (2) */
@@ -105,6 +105,7 @@ void transformer_backward(Layer *layer, const Pass *pass) {
         op_copy(rows * self->E, dy, g);
     }
     for (size_t l = self->L; l-- > 0;) {
+        if (self->recomputes) transformer_again(layer, pass, l);
         if (self->norm_first) {
             pre_norm_back(layer, pass, l, g);
         } else {

@@ -16,14 +16,21 @@ static void attend(const Layer *layer, const Pass *pass, size_t l, size_t a, con
     op_add(transformer_rows(self, pass) * self->E, s, mid);
 }
 
+/* (3), first half: saved.hidden from y. */
+static void widen(const Layer *layer, const Pass *pass, size_t l, const real *y) {
+    const Transformer *self = layer->self;
+    const size_t rows = transformer_rows(self, pass);
+    real *hidden = transformer_saved(self, l)->hidden;
+    dense_forward(&self->layer[l].linear1, rows, y, self->E, hidden, self->F);
+    if (self->activation == ACT_RELU) op_activation(ACT_RELU, rows * self->F, hidden, hidden);
+}
+
 /* (3): end = s + dropped network of y. */
 static void feed_forward(const Layer *layer, const Pass *pass, size_t l, const real *s, const real *y, real *end) {
     const Transformer *self = layer->self;
-    const TransformerLayer *own = &self->layer[l];
     const size_t rows = transformer_rows(self, pass);
-    dense_forward(&own->linear1, rows, y, self->E, transformer_saved(self, l)->hidden, self->F);
-    const real *active = transformer_active(layer, pass, l, true);
-    dense_forward(&own->linear2, rows, active, self->F, end, self->E);
+    widen(layer, pass, l, y);
+    dense_forward(&self->layer[l].linear2, rows, transformer_active(layer, pass, l), self->F, end, self->E);
     transformer_drop(layer, pass, l, SITE_FEEDFORWARD, self->E, end, end);
     op_add(rows * self->E, s, end);
 }
@@ -33,34 +40,46 @@ static void norm_need(const Norm *norm, const Pass *pass) {
     pass_need(pass, norm->bias ? norm->bias : norm->weight);
 }
 
-static void pre_norm(const Layer *layer, const Pass *pass, size_t l, const real *x) {
+/* (1) and (2) of x: saved.mid, and y, the normalised argument of the feed-forward network, into tmp.y. */
+static void attend_all(const Layer *layer, const Pass *pass, size_t l, const real *x) {
     const Transformer *self = layer->self;
     const TransformerSaved *saved = transformer_saved(self, l);
     const Norm *norm = self->layer[l].norm;
     const size_t rows = transformer_rows(self, pass), A = self->A;
     real *y = self->tmp.y;
-    for (size_t a = 0; a < A; a++) {
+    for (size_t a = 0; a < A && self->norm_first; a++) {
         const real *s = a == 0 ? x : saved->mid[a - 1];
         norm_forward(&norm[a], rows, s, y, &saved->norm[a]);
         attend(layer, pass, l, a, s, y);
     }
-    norm_forward(&norm[A], rows, saved->mid[A - 1], y, &saved->norm[A]); /* (2) */
-    feed_forward(layer, pass, l, saved->mid[A - 1], y, transformer_end(layer, l));
+    for (size_t a = 0; a < A && !self->norm_first; a++) {
+        attend(layer, pass, l, a, a == 0 ? x : y, a == 0 ? x : y);
+        norm_forward(&norm[a], rows, saved->mid[a], y, &saved->norm[a]);
+    }
+    if (self->norm_first) norm_forward(&norm[A], rows, saved->mid[A - 1], y, &saved->norm[A]);
 }
 
-/* The result goes to `next`, which may be x. */
-static void post_norm(const Layer *layer, const Pass *pass, size_t l, const real *x, real *next) {
+/* What layer l gives: its end, or (post-norm) the norm of that in `next`, which may be x. */
+static const real *layer_forward(const Layer *layer, const Pass *pass, size_t l, const real *x, real *next) {
     const Transformer *self = layer->self;
     const TransformerSaved *saved = transformer_saved(self, l);
-    const Norm *norm = self->layer[l].norm;
-    const size_t rows = transformer_rows(self, pass), A = self->A;
-    real *y = self->tmp.y;
-    for (size_t a = 0; a < A; a++) {
-        attend(layer, pass, l, a, a == 0 ? x : y, a == 0 ? x : y);
-        norm_forward(&norm[a], rows, saved->mid[a], y, &saved->norm[a]); /* (2) */
-    }
-    feed_forward(layer, pass, l, y, y, saved->end);
-    norm_forward(&norm[A], rows, saved->end, next, &saved->norm[A]); /* (4) */
+    const size_t A = self->A;
+    real *y = self->tmp.y, *end = transformer_end(layer, l);
+    attend_all(layer, pass, l, x);
+    feed_forward(layer, pass, l, self->norm_first ? saved->mid[A - 1] : y, y, end);
+    if (self->norm_first) return end;
+    norm_forward(&self->layer[l].norm[A], transformer_rows(self, pass), end, next, &saved->norm[A]); /* (4) */
+    return next;
+}
+
+void transformer_again(const Layer *layer, const Pass *pass, size_t l) {
+    const Transformer *self = layer->self;
+    const size_t rows = transformer_rows(self, pass);
+    attend_all(layer, pass, l, transformer_input(layer, rows, l, self->tmp.x));
+    widen(layer, pass, l, self->tmp.y);
+    if (self->norm_first) return;
+    const Norm *last = &self->layer[l].norm[self->A];
+    norm_forward(last, rows, transformer_end(layer, l), self->tmp.x, &transformer_saved(self, l)->norm[self->A]);
 }
 
 void transformer_forward(Layer *layer, const Pass *pass) {
@@ -71,14 +90,7 @@ void transformer_forward(Layer *layer, const Pass *pass) {
     const real *x = layer->in[0]->v;
     for (size_t l = 0; l < self->L; l++) {
         norm_need(&self->layer[l].norm[self->A], pass);
-        if (self->norm_first) {
-            pre_norm(layer, pass, l, x);
-            x = transformer_end(layer, l);
-        } else {
-            real *next = l + 1 == self->L && !config->norm ? out : self->tmp.x;
-            post_norm(layer, pass, l, x, next);
-            x = next;
-        }
+        x = layer_forward(layer, pass, l, x, l + 1 == self->L && !config->norm ? out : self->tmp.x);
     }
     if (!config->norm) return;
     norm_need(&self->norm, pass);

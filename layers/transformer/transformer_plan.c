@@ -65,7 +65,6 @@ static Status plan_layer(Layer *layer, Plan *plan, size_t l) {
 }
 
 static void plan_layer_saved(const Layer *layer, Plan *plan, size_t l) {
-    const TransformerConfig *config = layer->config;
     Transformer *self = layer->self;
     TransformerSaved *saved = &self->layer[l].saved;
     const size_t rows = plan_max_rows(plan, self->grain);
@@ -73,15 +72,17 @@ static void plan_layer_saved(const Layer *layer, Plan *plan, size_t l) {
         attention_plan_saved(&self->layer[l].attention[a], plan, &saved->attention[a]);
         plan_saved(plan, &saved->mid[a], rows * self->E);
     }
-    if (!self->norm_first || config->norm || l + 1 < self->L) plan_saved(plan, &saved->end, rows * self->E);
     plan_saved(plan, &saved->hidden, rows * self->F);
     for (size_t i = 0; i <= self->A; i++) norm_plan_saved(&self->layer[l].norm[i], plan, &saved->norm[i]);
 }
 
 static void plan_memory(const Layer *layer, Plan *plan) {
+    const TransformerConfig *config = layer->config;
     Transformer *self = layer->self;
     const size_t rows = plan_max_rows(plan, self->grain), E = self->E, F = self->F;
-    for (size_t l = 0; l < (self->trains ? self->L : 1); l++) plan_layer_saved(layer, plan, l);
+    for (size_t l = 0; l < (self->trains && !self->recomputes ? self->L : 1); l++) plan_layer_saved(layer, plan, l);
+    for (size_t l = 0; l < (self->trains ? self->L : 1); l++)
+        if (!self->norm_first || config->norm || l + 1 < self->L) plan_passed(plan, &self->layer[l].end, rows * E);
     plan_tmp(plan, &self->tmp.x, rows * E);
     plan_tmp(plan, &self->tmp.y, rows * E);
     if (self->activation == ACT_GELU || self->dropout > 0) plan_tmp(plan, &self->tmp.active, rows * F);
@@ -128,6 +129,7 @@ Status transformer_plan(Layer *layer, Plan *plan) {
     self->L = config->num_layers;
     self->A = layer->inputs;
     self->trains = plan_trains(plan);
+    self->recomputes = plan_recomputes(plan);
     self->norm_first = config->norm_first;
     self->activation = config->activation == 0 ? ACT_RELU : ACT_GELU;
     self->dropout = config->dropout;
@@ -137,7 +139,8 @@ Status transformer_plan(Layer *layer, Plan *plan) {
     if (config->norm) {
         self->norm = (Norm){.F = self->E, .grain = self->grain, .eps = (real)config->layer_norm_eps};
         TRY(norm_plan(&self->norm, layer, plan, "norm.", config->bias));
-        norm_plan_saved(&self->norm, plan, &self->saved.norm);
+        plan_passed(plan, &self->saved.norm.mean, plan_max_rows(plan, self->grain));
+        plan_passed(plan, &self->saved.norm.rstd, plan_max_rows(plan, self->grain));
     }
     plan_memory(layer, plan);
     return OK;
@@ -169,18 +172,17 @@ void transformer_drop(const Layer *layer, const Pass *pass, size_t l, Transforme
 const real *transformer_input(const Layer *layer, size_t rows, size_t l, real *memory) {
     const Transformer *self = layer->self;
     if (l == 0) return layer->in[0]->v;
-    const TransformerSaved *below = transformer_saved(self, l - 1);
-    if (self->norm_first) return below->end;
-    norm_forward(&self->layer[l - 1].norm[self->A], rows, below->end, memory, &below->norm[self->A]);
+    const real *end = transformer_end(layer, l - 1);
+    if (self->norm_first) return end;
+    norm_forward(&self->layer[l - 1].norm[self->A], rows, end, memory, &transformer_saved(self, l - 1)->norm[self->A]);
     return memory;
 }
 
-const real *transformer_active(const Layer *layer, const Pass *pass, size_t l, bool fresh) {
+const real *transformer_active(const Layer *layer, const Pass *pass, size_t l) {
     const Transformer *self = layer->self;
     const size_t count = transformer_rows(self, pass) * self->F;
     real *hidden = transformer_saved(self, l)->hidden;
     const bool relu = self->activation == ACT_RELU;
-    if (relu && fresh) op_activation(ACT_RELU, count, hidden, hidden);
     if (relu && !transformer_drops(self, pass)) return hidden;
     if (!relu) op_activation(self->activation, count, hidden, self->tmp.active);
     transformer_drop(layer, pass, l, SITE_HIDDEN, self->F, relu ? hidden : self->tmp.active, self->tmp.active);

@@ -34,6 +34,7 @@ const LayerType layer_transformer_decoder = {
     .config_size = sizeof(TransformerConfig),
     .self_size = sizeof(Transformer),
     .needs = true,
+    .recomputes = true,
     .attention = transformer_set,
     .min_inputs = 2,
     .max_inputs = 2,

@@ -27,6 +27,7 @@ const LayerType layer_transformer_encoder = {
     .self_size = sizeof(Transformer),
     .max_inputs = 1,
     .needs = true,
+    .recomputes = true,
     .attention = transformer_set,
     .reads = READS_IN,
     .plan = transformer_plan,

@@ -26,6 +26,11 @@ variant pairs 0 1 'one shard at once' train.shards_at_once=1
 variant decoded 0 1 'one shard at once' train.shards_at_once=1
 variant rows 0 1 'one shard at once' train.shards_at_once=1
 
+for model in $models; do
+    variant $model 0 2 'all layers recompute' train.recompute=all
+done
+variant decoded 0 1 'a group recomputes, one shard at once' train.recompute=decoder train.shards_at_once=1
+
 for isa in portable neon avx2 avx512; do
     # Where the machine lacks a set the program says so.
     LOCKSTEP_ISA=$isa launch 0 "$lockstep" train text.yaml --dry-run

@@ -3,8 +3,8 @@
 #
 # configs.sh PROGRAM RANKS MPIEXEC FLAG WHAT [CONFIG]: every config in configs/ and beside this file, or that one, gives
 # the same bits: its own model and settings with less data. WHAT is
-#     threads    each on another number of threads of one process, 2, 3 or 5
-#     diagonal   each on another number of ranks, 2, 3 or 4
+#     threads    each on another number of threads of one process, 2, 3 or 5; and where all layers recompute
+#     diagonal   each on another number of ranks, 2, 3 or 4; and on 2 where all layers recompute
 #     matrix     1, 2, 3, 4 ranks times 1, 2, 3, 5 threads; then 50 steps in 8 shards on 1, 2, 3, 4 and 8 ranks,
 #                and on 4, then 1, then 8 of them
 limit=300
@@ -28,7 +28,7 @@ value() { sed -n "/^data:/,/^[a-z]*:\$/s/^  $1: //p" printed; }
 train() {
     "$lockstep" train "$1" --print-config >printed || fail "$1: --print-config"
     threads=$3 run=$here/$4 steps=$5 shards=$6 file=$1 count=$2
-    set -- data.validation=0.2
+    set -- data.validation=0.2 train.recompute="$recompute"
     case $(value kind) in
     text) set -- "$@" data.path="$here/text.txt" data.seq_len=12 ;;
     synthetic) set -- data.sequences=60 data.validation=0.2 ;;
@@ -45,12 +45,14 @@ train() {
     ends 0 "finished at step $steps "
 }
 
-# again RANKS THREADS: the reference another way
+# again RANKS THREADS [RECOMPUTE]: the reference another way
 again() {
     rm -rf variant
+    recompute=${3-none}
     train "$config" "$1" "$2" variant 4 4
-    same "$(digest variant)" "$expected" "$config on $1 ranks, $2 threads"
-    same "$(curve variant)" "$(curve reference)" "$config on $1 ranks, $2 threads: metrics.csv"
+    recompute=none
+    same "$(digest variant)" "$expected" "$config on $1 ranks, $2 threads, ${3-no} layers recompute"
+    same "$(curve variant)" "$(curve reference)" "$config on $1 ranks, $2 threads, ${3-no} layers recompute: metrics.csv"
 }
 
 # 50 steps in 8 shards, whole and in pieces.
@@ -73,7 +75,7 @@ long_runs() {
     same "$(digest variant)" "$expected" "$config: on 4, 1 and 8 ranks in turn"
 }
 
-turn=0
+turn=0 recompute=none
 for config in "$@"; do
     rm -rf reference
     train "$config" 0 1 reference 4 4
@@ -85,6 +87,7 @@ for config in "$@"; do
         1) again 0 3 ;;
         2) again 0 5 ;;
         esac
+        again 0 $((turn % 3 + 1)) all
         ;;
     diagonal)
         case $((turn % 3)) in
@@ -92,10 +95,12 @@ for config in "$@"; do
         1) again 3 1 ;;
         2) again 4 1 ;;
         esac
+        again 2 1 all
         ;;
     matrix)
         for n in 1 2 3 4; do
             for threads in 1 2 3 5; do again $n $threads; done
+            again $n 2 all
         done
         long_runs
         ;;

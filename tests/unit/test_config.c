@@ -87,7 +87,7 @@ static void test_defaults(void **state) {
         "0\n  nesterov: false\n"
         "schedule:\n  kind: constant\n  warmup: 0\n  min_lr: 0\n  steps: null\n  step_size: null\n  gamma: 0.1\n"
         "train:\n  batch_size: 32\n  steps: 1000\n  epochs: null\n  clip_norm: null\n  shards: null\n  shards_at_once: "
-        "null\n  max_time: null\n  on_nonfinite: stop\n"
+        "null\n  max_time: null\n  on_nonfinite: stop\n  recompute: none\n"
         "eval:\n  every: 200\n  early_stop: null\ncheckpoint:\n  every: 200\n  keep: 3\n  async: true\n"
         "log:\n  every: 10\n  progress: auto\n  predictions: 0\n  tensorboard: false\n"
         "comm:\n  overlap: true\n  share: node\n";
@@ -243,7 +243,7 @@ static const struct {
 } changes[] = {
     {THREE,
      {"run.dir=x", "train.steps=3", "train.epochs=4", "train.max_time=9s", "train.shards_at_once=1", "eval.every=3",
-      "eval.early_stop=2", "checkpoint.keep=9", "log.every=1", "data.path=other"},
+      "train.recompute=rnn", "eval.early_stop=2", "checkpoint.keep=9", "log.every=1", "data.path=other"},
      NULL,
      NULL},
     {THREE, {"train.shards=4"}, NULL, "  train.shards: null -> 4"},

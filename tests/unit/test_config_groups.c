@@ -2,7 +2,7 @@
  *
  * test_config_groups.c: groups of layers in a config: what the one list they become holds, which value a name
  * means from where, what is refused with which words, overrides, the printed form and what a resumed run
- * compares. */
+ * compares; which layers `train.recompute` means. */
 #include "tests/unit/config_fixture.h"
 
 #define DATA "data: {path: a.txt}\nmodel:\n"
@@ -22,6 +22,35 @@ static void assert_list(const char *text, const char *expected) {
     }
     assert_string_equal(list, expected);
     config_destroy(&config);
+}
+
+/* The layers that recompute, a space between. */
+static void assert_recompute(const char *value, const char *expected) {
+    char text[600], list[600] = "";
+    snprintf(text, sizeof text,
+             DATA "  - encoder: [embedding: {embedding_dim: 4}, lstm: {name: rnn, hidden_size: 5}]\n"
+                  "  - residual: {name: enc, layers: [{linear: {out_features: 5}}, {activation: gelu}]}\n"
+                  "  - linear\ntrain: {recompute: %s}\n",
+             value);
+    Config *config = good(text, NULL);
+    for (size_t i = 0; i < config->layers; i++)
+        if (config->layer[i].recompute)
+            snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", *list ? " " : "", config->layer[i].name);
+    assert_string_equal(list, expected);
+    char *printed = config_print(config, false), line[80];
+    snprintf(line, sizeof line, "\n  recompute: %s\n", value);
+    assert_non_null(strstr(printed, line));
+    free(printed);
+    config_destroy(&config);
+}
+
+static void test_recompute(void **state) {
+    (void)state;
+    assert_recompute("none", "");
+    assert_recompute("all", "encoder.embedding encoder.rnn enc.linear enc.activation enc linear");
+    assert_recompute("encoder", "encoder.embedding encoder.rnn");
+    assert_recompute("enc", "enc.linear enc.activation enc");
+    assert_recompute("[linear, encoder.rnn]", "encoder.rnn linear");
 }
 
 static void test_lists(void **state) {
@@ -191,8 +220,8 @@ static void test_differences(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lists),   cmocka_unit_test(test_refused),     cmocka_unit_test(test_overrides),
-        cmocka_unit_test(test_printed), cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_recompute), cmocka_unit_test(test_lists),   cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_overrides), cmocka_unit_test(test_printed), cmocka_unit_test(test_differences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,6 +134,7 @@ static void add_keys(Text *text, const Key *keys, const char *indent) {
         if (strcmp(key->name, "tensorboard") == 0 || (!required && below(4) != 0)) continue;
         add(text, "%s%s: ", indent, key->name);
         if (strcmp(key->name, "max_time") == 0) add(text, "%s", times[below(COUNT(times))]);
+        else if (strcmp(key->name, "recompute") == 0) add(text, below(2) ? "all" : "n-0");
         else if (key_is_validation(key) && below(2)) add_string(text);
         else add_value(text, key);
         add(text, "\n");
@@ -232,7 +233,8 @@ static void assert_same(const Config *a, const Config *b) {
     assert_int_equal(a->layers, b->layers);
     for (size_t i = 0; i < a->layers; i++) {
         const LayerSpec *x = &a->layer[i], *y = &b->layer[i];
-        assert_true(x->type == y->type && x->frozen == y->frozen && same_text(x->name, y->name));
+        assert_true(x->type == y->type && x->frozen == y->frozen && x->recompute == y->recompute &&
+                    same_text(x->name, y->name));
         assert_true(same_strings(&(StringList){x->input, x->inputs}, &(StringList){y->input, y->inputs}));
         assert_same_keys(x->name, x->type->keys, x->config, y->config);
     }

@@ -3,7 +3,7 @@
  * test_every_layer.c: what every kind of layer must keep, in all of its cases, and models that share
  * values and parameters: the same bits on any number of threads; gradients over shards folded in the
  * one tree, however shards are spread over ranks; nothing read outside its life; every float of the
- * gradient announced once and final then; batches without sequences. With the name of a kind: its cases alone. */
+ * gradient announced once and final then; batches without sequences; layers that recompute. With the name of a kind: its cases alone. */
 #include "tests/unit/decoder_fixture.h"
 
 #include "layers/ops/ops.h"
@@ -199,6 +199,34 @@ static void check_empty(const char *what, const ModelSpec *spec, const Sample *s
     rig_stop(&rig);
 }
 
+/* All layers keep their inputs alone: the same bits, nothing read outside its shorter life. */
+static void check_recompute(const char *what, const ModelSpec *spec, const Sample *sample) {
+    enum { MOST_LAYERS = 12 };
+    static const size_t threads[] = {1, 2, 3};
+    LayerSpec layer[MOST_LAYERS];
+    ModelSpec again = *spec;
+    Trace kept = trace_of(spec, sample, false);
+    assert_true(spec->layers <= MOST_LAYERS);
+    memcpy(layer, spec->layer, spec->layers * sizeof *layer);
+    for (size_t l = 0; l < spec->layers; l++) layer[l].recompute = true;
+    again.layer = layer;
+    for (size_t i = 0; i < 3; i++) {
+        again.threads = threads[i];
+        restart_kernels(threads[i]);
+        Trace made = trace_of(&again, sample, true);
+        check_equal(what, "when layers recompute", &kept, &made);
+        free(made.data);
+    }
+    restart_kernels(1);
+    free(kept.data);
+    Rig rig;
+    again.threads = 1;
+    rig_start(&rig, &again, sample, 0, 2, 2);
+    train_announced(what, &rig);
+    rig_stop(&rig);
+    check_empty(what, &again, sample);
+}
+
 static void check_names(const char *what, const ModelSpec *spec) {
     Model *model;
     check(model_create(spec, &model));
@@ -254,6 +282,11 @@ static void test_empty(void **state) {
     for_every_case(1, check_empty);
 }
 
+static void test_recompute(void **state) {
+    (void)state;
+    for_every_case(5, check_recompute);
+}
+
 /* ---- models that share ---------------------------------------------------------------------------------------- */
 
 static void check_all(const char *what, const ModelSpec *spec, const Sample *sample) {
@@ -262,6 +295,7 @@ static void check_all(const char *what, const ModelSpec *spec, const Sample *sam
     check_lives(what, spec, sample);
     check_empty(what, spec, sample);
     check_threads(what, spec, sample);
+    check_recompute(what, spec, sample);
 }
 
 static void test_decoders(void **state) {
@@ -391,15 +425,17 @@ static void test_recurrent_classifier(void **state) {
 
 int main(int argc, char **argv) {
     const struct CMUnitTest one[] = {cmocka_unit_test(test_threads), cmocka_unit_test(test_shards),
-                                     cmocka_unit_test(test_lives), cmocka_unit_test(test_empty)};
+                                     cmocka_unit_test(test_lives), cmocka_unit_test(test_empty),
+                                     cmocka_unit_test(test_recompute)};
     only_kind = argc > 1 ? argv[1] : NULL;
     if (only_kind) return cmocka_run_group_tests_name(only_kind, one, start_kernels, stop_kernels);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_threads),  cmocka_unit_test(test_shards),
-        cmocka_unit_test(test_lives),    cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_decoders), cmocka_unit_test(test_readers),
-        cmocka_unit_test(test_tied),     cmocka_unit_test(test_frozen),
-        cmocka_unit_test(test_unread),   cmocka_unit_test(test_recurrent_classifier),
+        cmocka_unit_test(test_threads),   cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_lives),     cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_decoders),  cmocka_unit_test(test_readers),
+        cmocka_unit_test(test_tied),      cmocka_unit_test(test_frozen),
+        cmocka_unit_test(test_unread),    cmocka_unit_test(test_recurrent_classifier),
+        cmocka_unit_test(test_recompute),
     };
     return cmocka_run_group_tests_name("every layer", tests, start_kernels, stop_kernels);
 }
