@@ -38,6 +38,9 @@ size_t comm_threads(const Comm *comm);
 const char *comm_host(const Comm *comm);
 bool comm_launched(void); /* launcher variables are set; callable before comm_start */
 
+/* Bytes of one data cache of that level, 1 to 5; 0 where the system does not say. Local. */
+size_t comm_cache(unsigned level);
+
 /* The MPI library's version string, or "none" in a build without it; starts nothing. Local. */
 const char *comm_library(void);
 

@@ -125,6 +125,20 @@ void cores_describe(Peer *me) {
     if (topology) hwloc_topology_destroy(topology);
 }
 
+size_t comm_cache(unsigned level) {
+    hwloc_topology_t topology;
+    size_t bytes = 0;
+    if (level < 1 || level > 5 || hwloc_topology_init(&topology) != 0) return 0;
+    hwloc_topology_set_cache_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_ALL);
+    if (hwloc_topology_load(topology) == 0) {
+        const hwloc_obj_type_t type = (hwloc_obj_type_t)(HWLOC_OBJ_L1CACHE + (int)level - 1);
+        const hwloc_obj_t cache = hwloc_get_obj_by_type(topology, type, 0);
+        if (cache) bytes = (size_t)cache->attr->cache.size;
+    }
+    hwloc_topology_destroy(topology);
+    return bytes;
+}
+
 size_t cores_in_mask(const uint64_t mask[static MASK_WORDS]) {
     hwloc_topology_t topology = load();
     hwloc_bitmap_t set = hwloc_bitmap_alloc();

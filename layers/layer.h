@@ -108,11 +108,12 @@ typedef enum PackForm {
 typedef struct Packed {
     Param *param;
     PackForm form;
-    Interleave gates;  /* order of the gate dimension (n when transposed, k when plain) */
-    size_t k, n;       /* of the packed operand; k or n counts padded gates where interleaved */
-    bool per_sequence; /* multiplies a row per sequence in a layer that reads steps; set after plan_packed */
-    size_t offset;     /* in the block of packed weights */
-    const real *v;     /* valid during forward and backward */
+    Interleave gates;    /* order of the gate dimension (n when transposed, k when plain) */
+    size_t k, n;         /* of the packed operand; k or n counts padded gates where interleaved */
+    bool per_sequence;   /* multiplies a row per sequence in a layer that reads steps; set after plan_packed */
+    size_t rows_at_once; /* that multiply it before it is read anew, for the roofline; 0: many; set after plan_packed */
+    size_t offset;       /* in the block of packed weights */
+    const real *v;       /* valid during forward and backward */
 } Packed;
 
 /* ---- one forward or backward pass ---------------------------------------------------------------- */
@@ -158,6 +159,7 @@ typedef struct AttentionSet {
     size_t heads;     /* >= 1 */
     size_t channels;  /* 0: none */
     Grain query, key; /* the streams of steps; query PER_SEQUENCE: a single one */
+    double flops;     /* of the products of forward for one query and one key, causal ones halved */
 } AttentionSet;
 
 typedef struct Look {

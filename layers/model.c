@@ -415,31 +415,3 @@ size_t model_layer_parameters(const Model *model, size_t i) {
     }
     return count;
 }
-
-double model_layer_flops_per_row(const Model *model, size_t layer) {
-    const LayerNode *node = &model->node[layer];
-    double flops = 0;
-    for (size_t p = 0; p < node->packs; p++) {
-        const Packed *packed = model->packed[node->first_packed + p];
-        /* 2 forward, and as much for each of the two products of backward */
-        if (packed->form == PACK_TRANSPOSED && !packed->per_sequence)
-            flops += (model->spec->trains ? 6.0 : 2.0) * (double)packed->param->count;
-    }
-    return flops;
-}
-
-double model_flops_per_row(const Model *model, Grain grain) {
-    double flops = 0;
-    for (size_t i = 0; i < model->layers; i++)
-        if (model->node[i].layer.in[0]->grain == grain) flops += model_layer_flops_per_row(model, i);
-    return flops;
-}
-
-double model_layer_floats(const Model *model, size_t layer, double steps, double sequences, double target_steps) {
-    const Layer *at = &model->node[layer].layer;
-    const double rows[] = {[PER_STEP] = steps, [PER_SEQUENCE] = sequences, [PER_TARGET_STEP] = target_steps};
-    double floats = (double)model_layer_parameters(model, layer);
-    for (size_t i = 0; i < at->inputs; i++) floats += rows[at->in[i]->grain] * (double)at->in[i]->features;
-    for (size_t i = 0; i < at->outputs; i++) floats += rows[at->out[i]->grain] * (double)at->out[i]->features;
-    return floats;
-}

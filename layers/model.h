@@ -182,12 +182,15 @@ LayerTime model_layer_time(const Model *model, size_t layer);
 size_t model_layers(const Model *model);
 const Layer *model_layer(const Model *model, size_t i);
 size_t model_layer_parameters(const Model *model, size_t i); /* elements, tied ones not counted again */
-/* Floating-point operations of the matrix products of forward and backward, per row of the grain. */
-double model_flops_per_row(const Model *model, Grain grain);
-/* The same of one layer, per row of its first input's grain. */
-double model_layer_flops_per_row(const Model *model, size_t layer);
-/* Numbers that a pass of a layer cannot but touch: its inputs, outputs and parameters, for so many rows. */
-double model_layer_floats(const Model *model, size_t layer, double steps, double sequences, double target_steps);
+
+/* What a pass (forward, and backward where the model trains) over so many rows asks of a layer, from its shapes. */
+typedef struct LayerWork {
+    double flops;  /* of matrix products; those of attention for sequences of equal lengths, longer ones take more */
+    double moved;  /* reals that cross its border: inputs, outputs, their gradients, parameters, what it saves */
+    double reread; /* reals that its products read again and again out of a cache */
+} LayerWork;
+LayerWork model_layer_work(const Model *model, size_t layer, double steps, double sequences, double target_steps);
+
 /* What the last layer gives. */
 const Value *model_output(const Model *model);
 /* The data. */

@@ -10,8 +10,9 @@
 #include "comm/arena.h"
 #include "layers/ops/gemm.h"
 #include "layers/ops/ops.h"
+#include "layers/ops/probe.h"
 
-enum { WARM_UP = 3, MOST_STEPS = 100000, PEAK_SIZE = 512, BLOCK = 24 << 20 };
+enum { WARM_UP = 3, MOST_STEPS = 100000, PEAK_SIZE = 512, BLOCK = 24 << 20, COMMON_CACHE = 256 << 10 };
 static const double target_seconds = 10;
 
 static int by_value(const void *a, const void *b) {
@@ -77,6 +78,21 @@ static double memory_peak(Comm *comm) {
     return best;
 }
 
+/* GB/s out of the second cache, half of which is used. */
+static double cache_peak(void) {
+    const size_t bytes = comm_cache(2);
+    return probe_cache((bytes ? bytes : COMMON_CACHE) / 2) / 1e9;
+}
+
+/* Whether all that a step touches stays in the third cache; where there is none, or none known: no. */
+static bool fits_cache(const Engine *e, double ranks) {
+    const ModelMemory *m = &e->memory;
+    const double own = (double)(m->activations + m->saved + m->tmp);
+    /* Parameters, gradient and two moments. */
+    const double shared = (double)(4 * m->parameters + m->packed) * sizeof(real);
+    return own * ranks + shared < (double)comm_cache(3);
+}
+
 /* Bytes. Not by getrusage, which counts what the process was before it started this program. */
 static double peak_memory(void) {
     char line[256];
@@ -88,6 +104,21 @@ static double peak_memory(void) {
     return (double)kib * 1024;
 }
 
+/* What the regions and waits of all steps, which took `total` ms, come to in one of them. */
+static void book_regions(const Session *s, BenchFigures *f, double total, const RegionTimes *regions,
+                         const CommWaits *waits) {
+    const RegionTimes now = region_times();
+    const CommWaits waited = comm_waits(s->comm);
+    const double steps = (double)f->steps, ms = 1e-6 / steps, inside = (double)(now.inside - regions->inside) * ms;
+    f->forks = (double)(now.count - regions->count) / steps;
+    f->parallel = (double)(now.worked - regions->worked) * ms;
+    f->parallel_as_cut = (now.worked_64 - regions->worked_64) * ms;
+    f->idle = f->forks > 0 ? inside - f->parallel / (double)comm_threads(s->comm) : 0;
+    f->waits = (double)(waited.count - waits->count) / steps;
+    f->waited = (waited.seconds - waits->seconds) * 1e3 / steps;
+    f->serial = total / steps - inside - f->waited;
+}
+
 static Status run_steps(Session *s, size_t wanted, double *ms, BenchFigures *f) {
     StepResult r;
     uint64_t step = 0;
@@ -96,14 +127,19 @@ static Status run_steps(Session *s, size_t wanted, double *ms, BenchFigures *f) 
     stepper_times(s->stepper, phase);
     reduce_times(s->engine->reduce);
     model_profile(s->engine->model, true);
+    const RegionTimes regions = region_times();
+    const CommWaits waits = comm_waits(s->comm);
+    double total = 0;
     while (f->steps < (wanted ? wanted : MOST_STEPS) && f->steps < MOST_STEPS) {
         double since = clock_seconds();
         TRY(stepper_take(s->stepper, ++step, clock_seconds() > until && !wanted ? ASK_TIME : 0, &r));
-        ms[f->steps++] = (clock_seconds() - since) * 1e3;
+        ms[f->steps] = (clock_seconds() - since) * 1e3;
+        total += ms[f->steps++];
         f->rows += r.rows.inputs;
         f->targets += r.rows.targets;
         if (r.asked) break;
     }
+    book_regions(s, f, total, &regions, &waits);
     stepper_times(s->stepper, phase);
     ReduceTimes exchange = reduce_times(s->engine->reduce);
     engine_settle(s->engine);
@@ -124,6 +160,13 @@ static Status run_steps(Session *s, size_t wanted, double *ms, BenchFigures *f) 
     f->targets /= steps;
     f->sequences = (double)s->config->train.batch_size;
     return OK;
+}
+
+static double flops_of(const Model *model, const BenchFigures *f) {
+    double flops = 0;
+    for (size_t i = 0; i < model_layers(model); i++)
+        flops += model_layer_work(model, i, f->rows, f->sequences, f->targets).flops;
+    return flops;
 }
 
 Status bench_steps(Session *s, size_t wanted, BenchFigures *f) {
@@ -147,28 +190,12 @@ Status bench_steps(Session *s, size_t wanted, BenchFigures *f) {
         double ranks = (double)comm_size(s->comm);
         f->peak_gflops *= ranks;
         f->peak_gbytes = memory_peak(s->comm) * ranks;
-        const Model *model = s->engine->model;
+        f->cache_gbytes = cache_peak() * ranks;
+        f->fork_us = probe_fork() * 1e6;
+        f->cached = fits_cache(s->engine, ranks);
         f->tokens_per_s = (f->rows + f->targets) / (f->step_ms / 1e3);
-        f->gflops = (model_flops_per_row(model, PER_STEP) * f->rows +
-                     model_flops_per_row(model, PER_TARGET_STEP) * f->targets) /
-                    (f->step_ms / 1e3) / 1e9;
+        f->gflops = flops_of(s->engine->model, f) / (f->step_ms / 1e3) / 1e9;
     }
     free(ms);
     return status;
-}
-
-BenchLayer bench_layer(const Session *s, const BenchFigures *f, size_t i) {
-    const Model *model = s->engine->model;
-    LayerTime t = model_layer_time(model, i);
-    BenchLayer layer = {.forward = t.forward / (double)f->steps, .backward = t.backward / (double)f->steps};
-    double seconds = (layer.forward + layer.backward) / 1e3, ranks = (double)comm_size(s->comm);
-    const double rows[] = {[PER_STEP] = f->rows, [PER_SEQUENCE] = f->sequences, [PER_TARGET_STEP] = f->targets};
-    double flops = model_layer_flops_per_row(model, i) * rows[model_layer(model, i)->in[0]->grain];
-    /* Forward touches them once; backward reads them and writes or reads a gradient for each. */
-    double floats = 3 * ranks * model_layer_floats(model, i, f->rows / ranks, f->sequences / ranks, f->targets / ranks);
-    if (seconds > 0) {
-        layer.gflops = flops / seconds / 1e9;
-        layer.gbytes = floats * sizeof(real) / seconds / 1e9;
-    }
-    return layer;
 }

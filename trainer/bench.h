@@ -16,17 +16,45 @@ typedef struct BenchFigures {
     double memory;                                                            /* bytes, the largest rank's */
     double rows, sequences, targets;                                          /* per step, of all ranks */
     size_t steps;
+    /* for the roofline; of this rank where nothing else is said */
+    double cache_gbytes;    /* GB/s of y = x + y out of the second cache, all ranks together */
+    bool cached;            /* all that a step touches fits the last cache */
+    double fork_us;         /* of a parallel region without work */
+    double forks, waits;    /* a step: parallel regions of several threads, and waits for other ranks */
+    double idle, waited;    /* ms a step: of a thread in regions without work, and in those waits */
+    double serial;          /* ms a step in which the first thread works alone */
+    double parallel;        /* ms a step of work in regions, all threads together; */
+    double parallel_as_cut; /* the longest share of it on 64 threads, as the work is cut into parts */
 } BenchFigures;
 
 /* Times `wanted` steps, 0: about ten seconds of them. Collective. */
 MUST_CHECK Status bench_steps(Session *session, size_t wanted, BenchFigures *out);
 
-/* Of a layer in such a step: all ranks' operations and the least bytes it moves, over this rank's time. */
+/* Of a layer in such a step: all ranks' operations and the least bytes it moves, over this rank's time; and where that
+ * time goes. The largest of compute, cache and memory is the least that the layer can take; with it `barrier` and
+ * `other` add up to the time. */
 typedef struct BenchLayer {
     double forward, backward; /* ms */
     double gflops, gbytes;
+    double compute;    /* ms of its matrix products at the peak */
+    double cache;      /* ms of what they read again and again, at the second cache's rate */
+    double memory;     /* ms of what it must move, at the memory's rate; in `cache` if all fits the last cache */
+    double barrier;    /* ms in which a thread has no work: in regions, and outside while the first works alone */
+    double other;      /* the rest: gates, softmax, norms, packing, and products below their peak */
+    double forks;      /* parallel regions */
+    const char *bound; /* "compute", "L2", "memory" or "barrier": the largest of the four */
 } BenchLayer;
 BenchLayer bench_layer(const Session *session, const BenchFigures *figures, size_t layer);
+
+/* What a step would take on n cores: serial + waited + parallel / n + forks * fork_us. */
+enum { BENCH_CORES = 64 };
+typedef struct BenchScaling {
+    double step;   /* ms, on BENCH_CORES */
+    double as_cut; /* ms, there, if no region is cut into more parts than now */
+    double one;    /* ms, on one core, without forks */
+} BenchScaling;
+BenchScaling bench_scaling(const BenchFigures *figures);
+extern const char bench_formula[];
 
 /* Seconds, the slowest rank's median; NAN where there is no such thing. */
 typedef struct SweepRow {

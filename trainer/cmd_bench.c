@@ -36,9 +36,35 @@ static json_t *layers_json(const Bench *b) {
         json_object_set_new(o, "backward", json_number(t.backward));
         json_object_set_new(o, "gflops", json_number(t.gflops));
         json_object_set_new(o, "gbytes_per_s", json_number(t.gbytes));
+        json_object_set_new(o, "compute_ms", json_number(t.compute));
+        json_object_set_new(o, "l2_ms", json_number(t.cache));
+        json_object_set_new(o, "memory_ms", json_number(t.memory));
+        json_object_set_new(o, "barrier_ms", json_number(t.barrier));
+        json_object_set_new(o, "other_ms", json_number(t.other));
+        json_object_set_new(o, "bound", json_string(t.bound));
+        json_object_set_new(o, "fork_joins", json_number(t.forks));
         json_array_append_new(list, o);
     }
     return list;
+}
+
+static json_t *threads_json(const BenchFigures *f) {
+    const BenchScaling scaling = bench_scaling(f);
+    json_t *o = json_object();
+    json_object_set_new(o, "fork_joins", json_number(f->forks));
+    json_object_set_new(o, "fork_join_us", json_number(f->fork_us));
+    json_object_set_new(o, "idle_ms", json_number(f->idle));
+    json_object_set_new(o, "rank_waits", json_number(f->waits));
+    json_object_set_new(o, "rank_waits_ms", json_number(f->waited));
+    json_object_set_new(o, "serial_ms", json_number(f->serial));
+    json_object_set_new(o, "work_ms", json_number(f->parallel));
+    json_object_set_new(o, "formula", json_string(bench_formula));
+    json_object_set_new(o, "cores", json_integer(BENCH_CORES));
+    json_object_set_new(o, "step_ms", json_number(scaling.step));
+    json_object_set_new(o, "step_as_cut_ms", json_number(scaling.as_cut));
+    json_object_set_new(o, "speedup", json_number(scaling.one / scaling.step));
+    json_object_set_new(o, "speedup_as_cut", json_number(scaling.one / scaling.as_cut));
+    return o;
 }
 
 static json_t *fit_json(const LinearFit *fit) {
@@ -104,10 +130,12 @@ static void print_json(const Bench *b) {
     json_object_set_new(o, "gflops", json_number(f->gflops));
     json_object_set_new(o, "sgemm_peak_gflops", json_number(f->peak_gflops));
     json_object_set_new(o, "memory_gbytes_per_s", json_number(f->peak_gbytes));
+    json_object_set_new(o, "l2_gbytes_per_s", json_number(f->cache_gbytes));
     json_object_set_new(o, "ranks", json_integer((json_int_t)comm_size(b->session.comm)));
     json_object_set_new(o, "threads", json_integer((json_int_t)comm_threads(b->session.comm)));
     json_object_set_new(o, "peak_memory_bytes", json_integer((json_int_t)f->memory));
     json_object_set_new(o, "phases", phases);
+    json_object_set_new(o, "scaling", threads_json(f));
     json_object_set_new(o, "layers", layers_json(b));
     if (b->comm) json_object_set_new(o, "comm", comm_json(b));
     json_print(o);
@@ -150,13 +178,37 @@ static void print_comm(const Bench *b) {
     }
 }
 
+static void print_roofline(const Bench *b) {
+    const Model *model = b->session.engine->model;
+    printf("where the time goes, ms:%s\n", b->figures.cached ? " all that a step touches fits the last cache" : "");
+    printf("  %-20s %8s %8s %8s %8s %8s %8s %6s  %s\n", "layer", "time", "compute", "L2", "memory", "barrier", "other",
+           "forks", "bound");
+    for (size_t i = 0; i < model_layers(model); i++) {
+        const BenchLayer t = bench_layer(&b->session, &b->figures, i);
+        printf("  %-20s %8.3f %8.3f %8.3f %8.3f %8.3f %8.3f %6.0f  %s\n", model_layer(model, i)->name,
+               t.forward + t.backward, t.compute, t.cache, t.memory, t.barrier, t.other, t.forks, t.bound);
+    }
+}
+
+static void print_threads(const BenchFigures *f) {
+    const BenchScaling scaling = bench_scaling(f);
+    printf(
+        "per step: %.0f fork-joins (%.2f us each without work), a thread idle in them %.3f ms; %.1f waits for ranks, "
+        "%.3f ms\n",
+        f->forks, f->fork_us, f->idle, f->waits, f->waited);
+    printf("%s; on %d cores %.3f + %.3f + %.3f / %d + %.0f x %.5f = %.3f ms, %.1f x one core; as work is cut now %.3f "
+           "ms, %.1f x\n",
+           bench_formula, BENCH_CORES, f->serial, f->waited, f->parallel, BENCH_CORES, f->forks, f->fork_us / 1e3,
+           scaling.step, scaling.one / scaling.step, scaling.as_cut, scaling.one / scaling.as_cut);
+}
+
 static void print_plain(const Bench *b) {
     const BenchFigures *f = &b->figures;
     const Model *model = b->session.engine->model;
     printf("%.0f tokens/s; median step %.2f ms of %zu; %zu ranks x %zu threads\n", f->tokens_per_s, f->step_ms,
            f->steps, comm_size(b->session.comm), comm_threads(b->session.comm));
-    printf("%.1f GF/s, %.0f %% of the %.1f GF/s that matrix products reach here; memory %.1f GB/s\n", f->gflops,
-           100 * f->gflops / f->peak_gflops, f->peak_gflops, f->peak_gbytes);
+    printf("%.1f GF/s, %.0f %% of the %.1f GF/s that matrix products reach here; memory %.1f GB/s, L2 %.1f GB/s\n",
+           f->gflops, 100 * f->gflops / f->peak_gflops, f->peak_gflops, f->peak_gbytes, f->cache_gbytes);
     printf("ms per step: data %.2f, forward %.2f, backward %.2f, reduce %.2f, optimizer %.2f; exchange between nodes "
            "exposed %.2f, hidden %.2f\n",
            f->data, f->forward, f->backward, f->reduce, f->update + f->publish, f->exposed, f->hidden);
@@ -166,6 +218,8 @@ static void print_plain(const Bench *b) {
         printf("  %-20s %8.3f %9.3f %10.1f %8.0f%% %10.1f %8.0f%%\n", model_layer(model, i)->name, t.forward,
                t.backward, t.gflops, 100 * t.gflops / f->peak_gflops, t.gbytes, 100 * t.gbytes / f->peak_gbytes);
     }
+    print_roofline(b);
+    print_threads(f);
     printf("peak memory %.1f MiB per rank\n", f->memory / 1048576);
     if (b->comm) print_comm(b);
 }

@@ -246,7 +246,11 @@ void attention_forward(const AttentionBlock *block, const Pass *pass, const Atte
 }
 
 AttentionSet attention_set(const AttentionBlock *block) {
-    return (AttentionSet){.heads = block->heads, .query = block->grain, .key = block->key_grain};
+    const double whole = 4 * (double)block->heads * (double)block->d;
+    return (AttentionSet){.heads = block->heads,
+                          .query = block->grain,
+                          .key = block->key_grain,
+                          .flops = block->causal ? whole / 2 : whole};
 }
 
 void attention_show(const AttentionBlock *block, const Layer *layer, const Pass *pass, const AttentionSaved *saved,

@@ -128,7 +128,9 @@ static void basic_forward(Layer *layer, const Pass *pass) {
 }
 
 static bool basic_set(const Layer *layer, size_t i, AttentionSet *set) {
-    *set = (AttentionSet){.heads = 1, .query = layer->out[0]->grain, .key = layer->in[0]->grain};
+    const Basic *self = layer->self;
+    *set = (AttentionSet){
+        .heads = 1, .query = layer->out[0]->grain, .key = layer->in[0]->grain, .flops = 4 * (double)self->H};
     return i == 0;
 }
 

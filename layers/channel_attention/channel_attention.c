@@ -91,7 +91,11 @@ static void channel_forward(Layer *layer, const Pass *pass) {
 
 static bool channel_set(const Layer *layer, size_t i, AttentionSet *set) {
     const Channel *self = layer->self;
-    *set = (AttentionSet){.heads = 1, .channels = self->H, .query = PER_SEQUENCE, .key = layer->in[0]->grain};
+    *set = (AttentionSet){.heads = 1,
+                          .channels = self->H,
+                          .query = PER_SEQUENCE,
+                          .key = layer->in[0]->grain,
+                          .flops = 2 * (double)self->H * (double)self->H};
     return i == 0;
 }
 

@@ -61,6 +61,12 @@ static Status plan_sizes(Layer *layer, Plan *plan, const Cell *cell) {
     return OK;
 }
 
+/* About: see blocks_deal. */
+static size_t rows_in_a_block(const Recurrent *self, size_t sequences) {
+    const size_t share = (sequences * self->D + self->threads - 1) / self->threads;
+    return at_least(at_most(self->block_rows, share), 1);
+}
+
 static Status plan_stream(Layer *layer, Plan *plan, size_t l, size_t d) {
     Recurrent *self = layer->self;
     Stream *stream = &self->stream[l * self->D + d];
@@ -85,6 +91,7 @@ static Status plan_stream(Layer *layer, Plan *plan, size_t l, size_t d) {
 
     TRY(plan_packed(plan, &stream->ih, stream->p.weight_ih, PACK_TRANSPOSED, self->order));
     TRY(plan_packed(plan, &stream->hh, stream->p.weight_hh, PACK_TRANSPOSED, self->order));
+    stream->hh.rows_at_once = rows_in_a_block(self, plan_max_sequences(plan));
     plan_state(plan, &stream->state.h, H);
     if (self->cell->carries_c) plan_state(plan, &stream->state.c, H);
     if (!plan_trains(plan)) return OK;
@@ -92,6 +99,7 @@ static Status plan_stream(Layer *layer, Plan *plan, size_t l, size_t d) {
     size_t rows = plan_max_rows(plan, layer->in[0]->grain), sequences = plan_max_sequences(plan);
     TRY(plan_packed(plan, &stream->ih_back, stream->p.weight_ih, PACK_PLAIN, self->order));
     TRY(plan_packed(plan, &stream->hh_back, stream->p.weight_hh, PACK_PLAIN, self->order));
+    stream->hh_back.rows_at_once = stream->hh.rows_at_once;
     if (self->keeps) plan_saved(plan, &stream->saved.gates, rows * self->gates);
     if (self->keeps && self->cell->extra) plan_saved(plan, &stream->saved.extra, rows * self->P);
     plan_saved(plan, &stream->initial.h, sequences * H);

@@ -357,7 +357,15 @@ static void test_description(void **state) {
     assert_int_equal(table->uses, 2);
     assert_int_equal(model_memory(rig.model).trainable, 64 + 16);
     assert_int_equal(model_memory(rig.model).parameters, 64 + 16 + 32 + 16);
-    assert_true(model_flops_per_row(rig.model, PER_STEP) == 6.0 * (25 + 55));
+    assert_true(model_layer_work(rig.model, 0, 1, 1, 0).flops == 0);
+    assert_true(model_layer_work(rig.model, 1, 1, 1, 0).flops == 6 * 25);
+    assert_true(model_layer_work(rig.model, 2, 1, 1, 0).flops == 6 * 55);
+    /* emb: ids, 5 features and their gradient, the row and the gradient of the whole table. mid, frozen: 5
+     * features in twice and their gradient, 5 out and theirs, 30 parameters twice. fc, never held whole: 5 in as
+     * before, 66 parameters twice and their gradient. */
+    assert_true(model_layer_work(rig.model, 0, 1, 1, 0).moved == 1 + 2 * 5 + 5 + 55);
+    assert_true(model_layer_work(rig.model, 1, 1, 1, 0).moved == 3 * 5 + 2 * 5 + 2 * 30);
+    assert_true(model_layer_work(rig.model, 2, 1, 1, 0).moved == 3 * 5 + 3 * 66);
     assert_string_equal(model_output(rig.model)->name, "fc");
     assert_string_equal(model_input(rig.model)->name, "data");
     model_profile(rig.model, true);

@@ -7,8 +7,12 @@ import sys
 
 number, whole, text = (int, float), int, str
 EVAL = dict(loss=number, perplexity=number, accuracy=number, rmse=None, mae=None, sequences=whole, targets=whole, split=text, step=whole)
-BENCH = dict(tokens_per_s=number, step_ms=number, gflops=number, sgemm_peak_gflops=number, memory_gbytes_per_s=number, ranks=whole, threads=whole,
-             peak_memory_bytes=whole, phases=dict, layers=list)
+BENCH = dict(tokens_per_s=number, step_ms=number, gflops=number, sgemm_peak_gflops=number, memory_gbytes_per_s=number, l2_gbytes_per_s=number, ranks=whole, threads=whole,
+             peak_memory_bytes=whole, phases=dict, scaling=dict, layers=list)
+LAYER = dict(name=text, kind=text, forward=number, backward=number, gflops=number, gbytes_per_s=number, compute_ms=number, l2_ms=number,
+             memory_ms=number, barrier_ms=number, other_ms=number, bound=text, fork_joins=number)
+SCALING = dict(fork_joins=number, fork_join_us=number, idle_ms=number, rank_waits=number, rank_waits_ms=number, serial_ms=number, work_ms=number,
+               formula=text, cores=whole, step_ms=number, step_as_cut_ms=number, speedup=number, speedup_as_cut=number)
 PHASES = {"data", "forward", "backward", "reduce", "exchange_exposed", "exchange_hidden", "optimizer"}
 INFO = dict(format=text, format_version=whole, program_version=text, step=whole, epoch=whole, seed=whole, shards=whole,
             data_digest=text, state_digest=text, created=text, parameters=whole, bytes=whole, verified=bool)
@@ -46,6 +50,19 @@ def main(kind):
         check(found, BENCH, True)
         assert set(found["phases"]) == PHASES, found["phases"]
         assert [layer["name"] for layer in found["layers"]] == ["emb", "rnn", "dropout", "fc"]
+        for layer in found["layers"]:
+            check(layer, LAYER, True)
+            least = max(layer[part] for part in ("compute_ms", "l2_ms", "memory_ms"))
+            time = layer["forward"] + layer["backward"]
+            assert abs(least + layer["barrier_ms"] + layer["other_ms"] - time) < 1e-6 * time + 1e-9, layer
+            assert layer["bound"] in ("compute", "L2", "memory", "barrier") and layer["fork_joins"] >= 0
+        assert found["layers"][1]["compute_ms"] > 0 and found["layers"][2]["compute_ms"] == 0
+        scaling = found["scaling"]
+        check(scaling, SCALING, True)
+        assert scaling["cores"] == 64 and 0 < scaling["serial_ms"] and scaling["step_as_cut_ms"] >= 0.999999 * scaling["step_ms"]
+        predicted = scaling["serial_ms"] + scaling["rank_waits_ms"] + scaling["work_ms"] / 64 + scaling["fork_joins"] * scaling["fork_join_us"] / 1e3
+        assert abs(predicted / scaling["step_ms"] - 1) < 1e-6, scaling
+        assert scaling["fork_joins"] >= sum(layer["fork_joins"] for layer in found["layers"]) - 1e-6
         assert min(found[key] for key, kind in BENCH.items() if kind in (number, whole)) > 0
     elif kind == "info":
         check(found, INFO, False)
