@@ -36,6 +36,10 @@ float *reduce_gradient(Reduce *r, size_t segment) {
     return r->own_inputs[r->first_block[r->comm->node_rank] + segment].data;
 }
 
+void reduce_touched(Reduce *r, const Touched *touched) {
+    r->touched = touched;
+}
+
 void reduce_overlap(Reduce *r, bool on) {
     r->overlap = on;
 }
@@ -128,6 +132,8 @@ static Status plan(Reduce *r) {
     return comm_agree(comm, status);
 }
 
+static const Touched everything = {0};
+
 Status reduce_create(Comm *comm, float *params, size_t count, size_t shards, Reduce **out) {
     *out = NULL;
     if (shards < comm->size) {
@@ -145,6 +151,7 @@ Status reduce_create(Comm *comm, float *params, size_t count, size_t shards, Red
     r->chunks = (count + REDUCE_CHUNK - 1) / REDUCE_CHUNK;
     r->step = 1;
     r->overlap = true;
+    r->touched = &everything;
     Status status = plan(r);
     if (status != OK) {
         reduce_destroy(&r);
@@ -213,8 +220,13 @@ bool reduce_node_ready(const Reduce *r, size_t first, size_t end) {
 /* ---- phase one ---------------------------------------------------------------------------------------- */
 
 static void sum_chunk(Reduce *r, const ReduceChunk *chunk) {
-    tree_run(&r->own_tree, r->own_inputs, chunk->offset, chunk->at, chunk->count, r->result + chunk->offset);
-    r->squares[chunk->offset / REDUCE_CHUNK] = tree_squares(r->result + chunk->offset, chunk->count);
+    TreeSquares squares = {0};
+    EACH_TOUCHED(run, r->touched, chunk->offset, chunk->offset + chunk->count) {
+        size_t first = run.first - chunk->offset, count = run.end - run.first;
+        tree_run(&r->own_tree, r->own_inputs, run.first, chunk->at + first, count, r->result + run.first);
+        tree_squares_add(&squares, r->result + run.first, first, count);
+    }
+    r->squares[chunk->offset / REDUCE_CHUNK] = tree_squares_sum(&squares);
 }
 
 /* Sums those of my chunks that come next and are ready, at most so many; returns how many. */

@@ -16,6 +16,7 @@
 
 #include "comm/comm.h"
 #include "comm/fold.h"
+#include "comm/touched.h"
 
 enum { REDUCE_CHUNK = 16384 };
 
@@ -30,7 +31,11 @@ void reduce_destroy(Reduce **reduce);
 /* On (the default): exchanges go on while the model computes. The same on all ranks, between steps. Local. */
 void reduce_overlap(Reduce *reduce, bool on);
 
-/* My segments, and where my gradient of each lies ([count] floats; every element is written in each
+/* From now on only what is touched is summed and sent. `touched`, which must outlive the use, may change between
+ * steps and until the first of its floats is announced; then it is the same on all ranks. Local. */
+void reduce_touched(Reduce *reduce, const Touched *touched);
+
+/* My segments, and where my gradient of each lies ([count] floats; every touched element is written in each
  * step before reduce_sum). Local. */
 size_t reduce_segments(const Reduce *reduce, const FoldNode **nodes);
 float *reduce_gradient(Reduce *reduce, size_t segment);
@@ -69,8 +74,8 @@ bool reduce_chunk_of(const Reduce *reduce, size_t owner, size_t i, ReduceChunk *
 /* Where, among my chunks, the bucket of chunk `first` ends. Local. */
 size_t reduce_bucket_end(const Reduce *reduce, size_t first);
 
-/* The summed gradient: element i of the flat block is [i], where I own it. Valid from reduce_sum to the
- * next step's first write. Local. */
+/* The summed gradient: element i of the flat block is [i], where I own it and it is touched. Valid from reduce_sum
+ * to the next step's first write. Local. */
 const float *reduce_summed(const Reduce *reduce);
 
 /* Phase two: the first `chunks` of my chunks are written, what is new among them may set out. The first

@@ -26,6 +26,7 @@ struct Reduce {
     size_t bucket_chunks, buckets; /* the last bucket may be shorter */
     uint64_t step;                 /* the one whose gradient is being written */
     bool overlap;
+    const Touched *touched; /* what is in no table of it is written whole */
 
     ReduceChunk *chunk; /* [mine] that I own */
     size_t mine, owned; /* chunks, floats */

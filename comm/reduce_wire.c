@@ -79,8 +79,9 @@ static void send_parcel(Reduce *r, Parcel *p) {
         PARALLEL(r->comm->threads, p->end - p->first) {
 #pragma omp for schedule(static) nowait
             for (size_t c = p->first; c < p->end; c++) {
-                size_t offset = c * REDUCE_CHUNK;
-                tree_run(&group->tree, group->inputs, offset, 0, reduce_chunk_floats(r, c, c + 1), out + offset);
+                size_t offset = c * REDUCE_CHUNK, end = offset + reduce_chunk_floats(r, c, c + 1);
+                EACH_TOUCHED(run, r->touched, offset, end)
+                tree_run(&group->tree, group->inputs, run.first, 0, run.end - run.first, out + run.first);
             }
         }
     }

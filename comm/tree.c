@@ -10,8 +10,7 @@
 
 enum {
     STRETCH = 1024, /* floats */
-    MAX_DEPTH = 34, /* temporaries: one per level of a tree over 2^32 leaves */
-    LANES = 16
+    MAX_DEPTH = 34  /* temporaries: one per level of a tree over 2^32 leaves */
 };
 
 #if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(LOCKSTEP_NO_CLONES)
@@ -100,9 +99,12 @@ void tree_run(const Tree *tree, const TreeInput *inputs, size_t offset, size_t a
 typedef float Floats __attribute__((vector_size(32), aligned(4)));
 typedef double Doubles __attribute__((vector_size(64)));
 
-EACH_SET static void add_squares(double lane[static LANES], const float *x, size_t count) {
-    Doubles low = {0}, high = {0};
-    for (size_t i = 0; i < count; i += LANES) {
+/* `count` is a multiple of the lanes. */
+EACH_SET static void add_squares(double lane[static TREE_LANES], const float *x, size_t count) {
+    Doubles low, high;
+    memcpy(&low, lane, sizeof low);
+    memcpy(&high, lane + 8, sizeof high);
+    for (size_t i = 0; i < count; i += TREE_LANES) {
         Floats first, second;
         memcpy(&first, x + i, sizeof first);
         memcpy(&second, x + i + 8, sizeof second);
@@ -114,8 +116,22 @@ EACH_SET static void add_squares(double lane[static LANES], const float *x, size
     memcpy(lane + 8, &high, sizeof high);
 }
 
-double tree_squares(const float *x, size_t count) {
-    double lane[LANES];
-    add_squares(lane, x, count);
-    return fold_doubles(lane, LANES, 1);
+/* Elements that do not fill the lanes: what is missing is +0, which changes no sum of squares. */
+static void add_some(TreeSquares *squares, const float *x, size_t lane, size_t count) {
+    float all[TREE_LANES] = {0};
+    memcpy(all + lane, x, count * sizeof *x);
+    add_squares(squares->lane, all, TREE_LANES);
+}
+
+void tree_squares_add(TreeSquares *squares, const float *x, size_t first, size_t count) {
+    size_t lane = first % TREE_LANES, head = lane ? TREE_LANES - lane : 0;
+    if (head > count) head = count;
+    if (head > 0) add_some(squares, x, lane, head);
+    size_t whole = (count - head) / TREE_LANES * TREE_LANES, rest = count - head - whole;
+    add_squares(squares->lane, x + head, whole);
+    if (rest > 0) add_some(squares, x + head + whole, 0, rest);
+}
+
+double tree_squares_sum(const TreeSquares *squares) {
+    return fold_doubles(squares->lane, TREE_LANES, 1);
 }

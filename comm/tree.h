@@ -41,8 +41,17 @@ void tree_release(Tree *tree);
  * `out`, which may be where an input has them. */
 void tree_run(const Tree *tree, const TreeInput *inputs, size_t offset, size_t at, size_t count, float *out);
 
-/* Sum of squares in 16 lanes (element i in lane i mod 16), then in a tree over the lanes. Not finite if
- * and only if an element is not. `count` is a multiple of 16. */
-double tree_squares(const float *x, size_t count);
+/* Sums of squares in 16 lanes, element i of a chunk in lane i mod 16. Zeroed: of nothing. */
+enum { TREE_LANES = 16 };
+typedef struct TreeSquares {
+    double lane[TREE_LANES];
+} TreeSquares;
+
+/* Adds the elements [first, first + count) of a chunk, which are x[0 ...], after all that come before them: elements
+ * left out count as +0. */
+void tree_squares_add(TreeSquares *squares, const float *x, size_t first, size_t count);
+
+/* The lanes added up in a tree. Not finite if and only if an element is not. */
+double tree_squares_sum(const TreeSquares *squares);
 
 #endif

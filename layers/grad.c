@@ -111,12 +111,25 @@ static void clear_padding(const GradSink *sink, const ParamNode *node) {
                (node->span - node->param.count) * sizeof(real));
 }
 
+/* Of a table whose other rows nobody reads, the rows that are looked up: neighbours at once. */
+static void add_to(const ParamNode *node, const real *from, real *to) {
+    const Param *p = &node->param;
+    if (!p->touched_only) {
+        op_add(p->count, from, to);
+        return;
+    }
+    for (size_t row = 0, end; row < p->dim[0]; row = end + 1) {
+        for (end = row; end < p->dim[0] && p->row_count[end] > 0;) end++;
+        if (end > row) op_add((end - row) * p->dim[1], from + row * p->dim[1], to + row * p->dim[1]);
+    }
+}
+
 static void fold_last(const GradSink *sink, const Pass *pass, ParamNode *node, ShardGradient leaf, void *context) {
     for (size_t i = 0; i < sink->steps; i++) {
         const FoldStep *step = &sink->step[i];
         real *to = buffer_of(sink, node, step->to, false);
         if (!step->leaf) {
-            op_add(node->param.count, buffer_of(sink, node, step->from, false), to);
+            add_to(node, buffer_of(sink, node, step->from, false), to);
             continue;
         }
         leaf(context, pass, step->shard, to);

@@ -96,6 +96,7 @@ typedef struct Param {
     real *v;               /* node-shared; written by the optimizer alone */
     RowRules rows;
     const uint32_t *row_count; /* [dim[0]] how often the global batch holds an id, in training; NULL: not counted */
+    bool touched_only;         /* of rows whose count is 0 no gradient is written: it is +0, and nobody reads it */
 } Param;
 
 /* A matrix of parameters in the form the GEMM reads: packed once after each update, shared by all
@@ -299,8 +300,9 @@ MUST_CHECK Status plan_param(Plan *plan, Layer *layer, Param **out, const char *
 MUST_CHECK Status plan_tied(Plan *plan, Layer *layer, Param **out, const char *name, const char *other, size_t dim0,
                             size_t dim1);
 
-/* `param` is a table whose rows `ids` looks up. If the rules or `counted` ask for it, param->row_count holds
- * the counts of the global batch during a training pass and its update. Once per parameter. */
+/* `param` is a table whose rows `ids` looks up. If the rules or `counted` ask for it, or the table is so large that
+ * it pays to leave out rows without a gradient, param->row_count holds the counts of the global batch during a
+ * training pass and its update. Once per parameter. */
 MUST_CHECK Status plan_row_rules(Plan *plan, Param *param, const Value *ids, RowRules rules, bool counted);
 
 /* A packed form of `param`, filled before every pass that follows an update. */

@@ -275,9 +275,9 @@ static Status build(Model *model, const ModelSpec *spec) {
     TRY(check_output(model));
     TRY(find_probes(model));
     TRY(place_params(model));
-    if (spec->trains) arena_book(model->index, &model->own_counts, model->counted_rows * sizeof *model->own_counts);
     TRY(loss_plan(model));
     TRY(memory_plan(model));
+    TRY(plan_counts(model));
     TRY(grad_plan(model));
     model->memory.tmp = arena_bytes(model->tmp) + arena_bytes(model->fold);
     model->memory.state = arena_bytes(model->state) + arena_bytes(model->index);

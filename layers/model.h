@@ -52,6 +52,7 @@ typedef struct ModelSpec {
     /* the most that one pass on this rank can have; *target*: in the target's stream */
     size_t max_sequences, max_rows, max_length, max_shards, max_target_rows, max_target_length;
     size_t total_shards;
+    size_t batch_rows, batch_target_rows; /* the most of the global batch, in training */
     bool trains;
     bool carries; /* model_forward will go on from the layers' state: attention keeps its keys and values */
     bool decodes; /* model_decode will be called: what the decoder reads of the rest stays in memory */
@@ -135,12 +136,14 @@ typedef struct ShardResult {
 /* Tells that the gradient of the flat block's [offset, offset + count) is final. */
 typedef void (*ModelReady)(void *context, size_t offset, size_t count);
 
-/* Rows of all tables whose options look at the global batch (embedding.c): how many counters there are. */
+/* Rows of all tables whose options look at the global batch (embedding.c), or that are large against it: how many
+ * counters there are. */
 size_t model_counted_rows(const Model *model);
 /* Adds to counts [model_counted_rows] how often the batch looks up each row. */
 void model_count_rows(Model *model, const Batch *batch, uint32_t *counts);
-/* Where the counts of the global batch stand during model_train and the update. Without this call
- * model_train takes its own batch for the global one. */
+/* Where the counts of the global batch stand during model_train and the update; of tables that no other layer shares,
+ * rows that are not looked up get no gradient written from now on (param->touched_only). Without this call
+ * model_train takes its own batch for the global one, and writes all. */
 void model_row_counts(Model *model, const uint32_t *counts);
 
 /* Forward, loss and backward; result [shards]. */

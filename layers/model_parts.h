@@ -39,6 +39,8 @@ typedef struct ParamNode {
     size_t index;       /* in Model.param */
     size_t head_offset; /* among a fused layer's parameters, in a level's buffer */
     const Value *ids;   /* that look its rows up, if they are counted */
+    bool counted;       /* the layer or its rules need the counts */
+    bool alone;         /* rows that are not looked up have no gradient from elsewhere */
     size_t first_count; /* in Model.row_counts */
 } ParamNode;
 
@@ -152,6 +154,8 @@ MUST_CHECK Status model_grow(void **array, size_t count, size_t element);
 MUST_CHECK Status plan_value(Model *model, const char *name, Grain grain, size_t features, size_t layer,
                              ValueNode **out);
 ParamNode *param_owner(const Param *param); /* the node that holds the memory */
+/* After it is known who contributes to what: which tables' rows are counted, and where. */
+MUST_CHECK Status plan_counts(Model *model);
 
 /* ---- memory.c ---- */
 /* Who reads, wants and contributes; then gives every piece a place. */

@@ -62,7 +62,9 @@ void model_count_rows(Model *model, const Batch *batch, uint32_t *counts) {
 static void set_counts(Model *model, const uint32_t *counts) {
     for (size_t i = 0; i < model->params; i++) {
         ParamNode *node = model->param[i];
-        if (node->ids) node->param.row_count = counts + node->first_count;
+        if (!node->ids) continue;
+        node->param.row_count = counts + node->first_count;
+        node->param.touched_only = model->counts_given && node->alone;
     }
     for (size_t i = 0; i < model->params; i++)
         if (model->param[i]->param.same_as)

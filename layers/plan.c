@@ -210,12 +210,45 @@ Status plan_row_rules(Plan *plan, Param *param, const Value *ids, RowRules rules
     ParamNode *node = param_owner(param);
     if (node->ids || param->rank != 2) return status_fail(ERR_INTERNAL, "model: %s: rules of rows", param->name);
     param->rows = rules;
-    if (param->frozen || (!counted && !rules.sparse && isnan(rules.limit.limit))) return OK;
+    if (param->frozen) return OK;
     node->ids = ids;
-    node->first_count = model->counted_rows;
-    if (model->counted_rows > SIZE_MAX / sizeof(uint32_t) - param->dim[0])
-        return status_fail(ERR_USAGE, "model: %s: its rows overflow the address space; make it smaller", param->name);
-    model->counted_rows += param->dim[0];
+    node->counted = counted || rules.sparse || !isnan(rules.limit.limit);
+    return OK;
+}
+
+/* Counting costs a pass over a counter for each row and a word with all ranks, whatever the width of the rows; what
+ * it saves goes with the floats of rows that the batch cannot or hardly touch. */
+static bool counting_pays(const ModelSpec *spec, const ParamNode *node) {
+    enum { LEAST_WIDTH = 16, LEAST_FLOATS = 1 << 18, MOST_IDS_PER_ROW = 4 };
+    size_t ids = node->ids->grain == PER_TARGET_STEP ? spec->batch_target_rows : spec->batch_rows;
+    return ids > 0 && ids / MOST_IDS_PER_ROW <= node->param.dim[0] && node->param.dim[1] >= LEAST_WIDTH &&
+           node->param.count >= LEAST_FLOATS;
+}
+
+/* No other layer has a gradient for its rows. */
+static bool is_alone(const Model *model, const ParamNode *node) {
+    for (size_t i = 0; i < model->params; i++)
+        if (model->param[i]->param.same_as == &node->param) return false;
+    return node->expected == 1;
+}
+
+Status plan_counts(Model *model) {
+    for (size_t i = 0; i < model->params; i++) {
+        ParamNode *node = model->param[i];
+        if (!node->ids) continue;
+        node->alone = is_alone(model, node);
+        if (!node->counted && !(node->alone && counting_pays(model->spec, node))) {
+            node->ids = NULL;
+            continue;
+        }
+        node->first_count = model->counted_rows;
+        if (model->counted_rows > SIZE_MAX / sizeof(uint32_t) - node->param.dim[0])
+            return status_fail(ERR_USAGE, "model: %s: its rows overflow the address space; make it smaller",
+                               node->param.name);
+        model->counted_rows += node->param.dim[0];
+    }
+    if (model->spec->trains)
+        arena_book(model->index, &model->own_counts, model->counted_rows * sizeof *model->own_counts);
     return OK;
 }
 

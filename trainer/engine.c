@@ -100,6 +100,11 @@ static Status plan(Engine *e, const EngineUse *use) {
     if (!size_multiply(e->spec.max_sequences, e->spec.max_target_length, &e->spec.max_target_rows))
         return status_fail(ERR_USAGE, "config: train.batch_size: %zu targets of %zu steps overflow; make it smaller",
                            use->batch_size, use->max_target_length);
+    size_t longest = use->max_length > e->spec.max_target_length ? use->max_length : e->spec.max_target_length;
+    if (use->trains && use->batch_size <= UINT32_MAX / (longest ? longest : 1)) {
+        e->spec.batch_rows = use->batch_size * use->max_length;
+        e->spec.batch_target_rows = use->batch_size * e->spec.max_target_length;
+    }
     TRY(ops_start(comm_threads(e->comm)));
     TRY(model_create(&e->spec, &e->model));
     e->memory = model_memory(e->model);
@@ -148,6 +153,13 @@ static size_t node_bytes(const Engine *e) {
     return (m->parameters + m->packed + floats) * sizeof(float) + row_counts_bytes(e->comm, counted_rows(e));
 }
 
+static Status prepare_counts(Engine *e) {
+    e->touched.table = calloc(model_params(e->model), sizeof *e->touched.table);
+    TRY(comm_agree(e->comm, e->touched.table ? OK : status_fail(ERR_USAGE, "memory: no room for a list of tables")));
+    reduce_touched(e->reduce, &e->touched);
+    return row_counts_create(e->comm, counted_rows(e), &e->counts);
+}
+
 static Status allocate(Engine *e) {
     Comm *comm = e->comm;
     void *block = NULL;
@@ -164,7 +176,7 @@ static Status allocate(Engine *e) {
         segments = reduce_segments(e->reduce, &node);
         for (size_t i = 0; i < segments; i++) gradient[i] = reduce_gradient(e->reduce, i);
         TRY(prepare_exchange(e));
-        if (counted_rows(e) > 0) TRY(row_counts_create(comm, counted_rows(e), &e->counts));
+        if (counted_rows(e) > 0) TRY(prepare_counts(e));
     }
     FoldNode group[FOLD_MAX_SEGMENTS];
     if (e->group < e->end_shard - e->first_shard) {
@@ -201,11 +213,24 @@ void engine_destroy(Engine **engine) {
     model_destroy(&e->model);
     if (e->reduce) reduce_destroy(&e->reduce);
     row_counts_destroy(&e->counts);
+    free(e->touched.table);
     work_destroy(&e->packing);
     free(e->fresh);
     ops_stop();
     free(e);
     *engine = NULL;
+}
+
+void engine_counted(Engine *e) {
+    Touched *touched = &e->touched;
+    model_row_counts(e->model, row_counts_total(e->counts));
+    touched->tables = 0;
+    for (size_t i = 0; i < model_params(e->model); i++) { /* by rising offset */
+        const Param *p = model_param(e->model, i);
+        if (!p->touched_only) continue;
+        touched->table[touched->tables++] =
+            (TouchedTable){.offset = p->offset, .rows = p->dim[0], .width = p->dim[1], .count = p->row_count};
+    }
 }
 
 void engine_init(Engine *e) {

@@ -20,6 +20,7 @@ typedef struct Engine {
     ModelMemory memory;
     Reduce *reduce;                /* NULL unless training */
     RowCounts *counts;             /* of the tables that need them; NULL: none does */
+    Touched touched;               /* of them, those whose other rows have no gradient; from engine_counted on */
     float *parameters;             /* [memory.parameters], node-shared */
     float *packed;                 /* [memory.packed], node-shared */
     size_t shards;                 /* of every global batch */
@@ -50,6 +51,10 @@ void engine_destroy(Engine **engine);
 /* My shards pass through the model in groups (train.shards_at_once): the group that starts at `first` ends
  * before the returned shard. Groups are whole nodes of the tree where they can be. Local. */
 size_t engine_group_end(const Engine *engine, size_t first);
+
+/* The rows that this step's global batch looks up stand in `counts`: the model, the sum and the update of this step
+ * go by them. Local. */
+void engine_counted(Engine *engine);
 
 /* Initial values from run.seed and run.init. Collective. */
 void engine_init(Engine *engine);

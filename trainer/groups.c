@@ -149,7 +149,7 @@ static const Batch *count_rows(Groups *g, uint64_t epoch, size_t index, uint64_t
         model_count_rows(e->model, batch, counts);
     }
     row_counts_sum(e->counts);
-    model_row_counts(e->model, row_counts_total(e->counts));
+    engine_counted(e);
     return batch;
 }
 

@@ -201,14 +201,29 @@ static void compare(const Optimizer *o, size_t number, const uint64_t read[CHECK
     }
 }
 
+/* The gradient of at most CHECK_STRIP floats: where it stands or, with zeros for what is not touched, in `room`. */
+static const float *strip_gradient(const Optimizer *o, size_t offset, size_t n, const float *gradient, float *room) {
+    static const float zeros[CHECK_STRIP];
+    if (!o->touched) return gradient + offset;
+    TouchedRun run = touched_run(o->touched, offset, offset + n);
+    if (run.end - run.first == n) return gradient + offset;
+    if (run.first == run.end) return zeros;
+    memset(room, 0, n * sizeof *room);
+    for (; run.first < run.end; run = touched_run(o->touched, run.end, offset + n))
+        memcpy(room + (run.first - offset), gradient + run.first, (run.end - run.first) * sizeof *room);
+    return room;
+}
+
 /* Floats by their places in the flat block and among the owned: piece `number` of the checks, if there are any. */
 static void update_piece(const Optimizer *o, Scalars s, CheckPiece piece, size_t number, const float *gradient,
                          float *parameter) {
     uint64_t read[CHECK_KINDS] = {0}, written[CHECK_KINDS] = {0};
+    _Alignas(64) float room[CHECK_STRIP];
     for (size_t done = 0; done < piece.count; done += CHECK_STRIP) {
         size_t n = piece.count - done < CHECK_STRIP ? piece.count - done : CHECK_STRIP;
         StripBits bits = {0};
-        Strip at = {.gradient = gradient + piece.offset + done, .parameter = parameter + piece.offset + done};
+        Strip at = {.gradient = strip_gradient(o, piece.offset + done, n, gradient, room),
+                    .parameter = parameter + piece.offset + done};
         for (size_t k = 0; k < o->slots; k++) at.slot[k] = o->slot[k] + piece.at + done;
         update_ruled(o, n, piece.offset + done, s, at, &bits);
         for (size_t k = 0; k < CHECK_KINDS; k++) {

@@ -18,6 +18,7 @@ typedef struct Optimizer {
     const char *slot_name[OPTIMIZER_MAX_SLOTS];
     float *slot[OPTIMIZER_MAX_SLOTS]; /* [count] */
     const RowTables *rows;            /* rules of rows; NULL: there are none */
+    const Touched *touched;           /* what has a gradient; NULL: all */
     struct Checks *checks;            /* keeps and compares sums at an update; NULL: nobody does */
     size_t count;                     /* floats that this rank owns */
 } Optimizer;
@@ -30,7 +31,7 @@ MUST_CHECK Status optimizer_create(const OptimizerConfig *config, size_t count, 
 void optimizer_destroy(Optimizer **optimizer);
 
 /* One update of the chunks [first, end) of `chunk` by gradient * scale; `step` counts from 1. Gradient and
- * parameter are blocks by flat offset. The result for an element depends on nothing but that element and the rule of its row. By all
+ * parameter are blocks by flat offset; a gradient of what is not touched is +0 and not read. The result for an element depends on nothing but that element and the rule of its row. By all
  * threads. Local. */
 void optimizer_update(Optimizer *optimizer, uint64_t step, double lr, double scale, const ReduceChunk *chunk,
                       size_t first, size_t end, const float *gradient, float *parameter);

@@ -64,6 +64,7 @@ Status stepper_create(Engine *engine, Optimizer *optimizer, Loader *loader, uint
         return status;
     }
     optimizer->rows = s->rows;
+    optimizer->touched = &engine->touched;
     *out = s;
     return OK;
 }
@@ -74,6 +75,7 @@ void stepper_destroy(Stepper **stepper) {
     groups_destroy(&s->groups);
     row_tables_destroy(&s->rows);
     if (s->optimizer) s->optimizer->rows = NULL;
+    if (s->optimizer) s->optimizer->touched = NULL;
     free(s->mine);
     free(s->words);
     free(s->shards);

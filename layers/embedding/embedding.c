@@ -113,6 +113,7 @@ static void weight_leaf(void *context, const Pass *pass, size_t s, real *dW) {
                                         .dy = layer->out[0]->g + first * self->E,
                                         .lddy = self->E,
                                         .order = self->tmp.order,
+                                        .only = self->weight->touched_only ? self->weight->row_count : NULL,
                                         .divide = config->scale_grad_by_freq ? self->weight->row_count : NULL,
                                         .padding = self->padding};
     op_embedding_gradient(&gradient, dW); /* (2), (3) */

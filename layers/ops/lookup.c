@@ -114,7 +114,8 @@ void op_embedding_gradient(const EmbeddingGradient *e, real *g) {
 #pragma omp for collapse(2) schedule(dynamic, 8) nowait
         for (size_t v = 0; v < e->vocabulary; v++)
             for (size_t c = 0; c < chunks; c++)
-                sum_row(e, v, c * EMBEDDING_CHUNK, g + v * e->features + c * EMBEDDING_CHUNK);
+                if (!e->only || e->only[v] > 0)
+                    sum_row(e, v, c * EMBEDDING_CHUNK, g + v * e->features + c * EMBEDDING_CHUNK);
     }
 }
 

@@ -106,6 +106,7 @@ typedef struct EmbeddingGradient {
     size_t lddy;
     size_t *order;          /* scratch of rows + vocabulary + 1 */
     const uint32_t *divide; /* [vocabulary] row v is divided by it where it occurs; NULL: not */
+    const uint32_t *only;   /* [vocabulary] row v is left alone where it is 0; NULL: all are written */
     size_t padding;         /* this row's gradient is zero; SIZE_MAX: none */
 } EmbeddingGradient;
 void op_embedding_gradient(const EmbeddingGradient *gradient, real *g);

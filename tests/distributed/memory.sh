@@ -11,9 +11,9 @@ text text.txt 60
 cat >memory.yaml <<YAML
 data: {kind: text, path: text.txt, seq_len: 8, validation: 0}
 model:
-  - embedding: {num_embeddings: 120000, embedding_dim: 128}
+  - embedding: {embedding_dim: 128}
   - lstm: {hidden_size: 512}
-  - linear: {}
+  - linear: {out_features: 30000}
 train: {steps: 100, batch_size: 4, clip_norm: 1}
 YAML
 text long.txt 400

@@ -18,31 +18,11 @@
 #include "comm/comm.h"
 #include "comm/log.h"
 #include "comm/reduce.h"
+#include "tests/distributed/rank_test.h"
 
 enum { STEPS = 4, LANES = 16 };
 
-static size_t failures;
-
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        if (!(condition) && failures++ < 10) fprintf(stderr, "rank_reduce.c:%d: %s\n", __LINE__, #condition);          \
-    } while (0)
-
-static uint64_t hash(uint64_t a, uint64_t b, uint64_t c) {
-    uint64_t x = a * 0x9e3779b97f4a7c15u + b * 0xbf58476d1ce4e5b9u + c * 0x94d049bb133111ebu + 1;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
-static void pause_a_little(uint64_t key) {
-    struct timespec time = {.tv_nsec = (long)(key % 4) * 500000};
-    if (time.tv_nsec > 0) nanosleep(&time, NULL);
-}
-
-static bool same_bits(const void *a, const void *b, size_t bytes) {
-    return memcmp(a, b, bytes) == 0;
-}
+size_t failures;
 
 /* ---- what must come out --------------------------------------------------------------------------- */
 
@@ -84,7 +64,36 @@ typedef struct Case {
     size_t count, shards;
     float *params, *expected_params, *expected;
     Reduce *reduce;
+    TouchedTable table[2];
+    Touched touched;
 } Case;
+
+/* Half of the steps have tables of which not all rows are touched: few, most, and of the second one now and then none,
+ * so that whole messages are empty. */
+static void touch_rows(Case *c, uint64_t step) {
+    c->touched.tables = step & 2 && c->count > 1000 ? 2 : 0;
+    for (size_t i = 0; i < c->touched.tables; i++) {
+        TouchedTable *t = &c->table[i];
+        size_t third = c->count / 3 / 16 * 16;
+        *t = (TouchedTable){.offset = i ? third + 32 : 16, .width = i ? 48 : 37, .count = t->count};
+        t->rows = (i ? c->count - t->offset - 16 : third) / t->width;
+        uint32_t *count = realloc((void *)(uintptr_t)t->count, t->rows * sizeof *count);
+        if (!count) exit(1);
+        for (size_t row = 0; row < t->rows; row++) {
+            uint64_t x = hash(i, row / (1 + step % 2), step) % 16;
+            count[row] = (uint32_t)(i == 1 && step & 4 ? 0 : step & 1 ? x == 0 : x != 0);
+        }
+        t->count = count;
+    }
+}
+
+static bool is_touched(const Case *c, size_t i) {
+    for (size_t k = 0; k < c->touched.tables; k++) {
+        const TouchedTable *t = &c->table[k];
+        if (i >= t->offset && i < t->offset + t->rows * t->width) return t->count[(i - t->offset) / t->width] > 0;
+    }
+    return true;
+}
 
 /* Writes my gradients and announces them in an order of their own, with gaps as padding leaves them. */
 static void write_gradients(Case *c, uint64_t step, bool spoil) {
@@ -95,7 +104,8 @@ static void write_gradients(Case *c, uint64_t step, bool spoil) {
         size_t first = end > part ? end - part : 0;
         for (size_t s = 0; s < segments; s++) {
             float *gradient = reduce_gradient(c->reduce, s);
-            for (size_t i = first; i < end; i++) gradient[i] = fold_leaves(segment[s], c->shards, i, step);
+            for (size_t i = first; i < end; i++)
+                gradient[i] = is_touched(c, i) ? fold_leaves(segment[s], c->shards, i, step) : NAN;
         }
         if (spoil && first == 0 && rank + 1 == comm_size(c->comm))
             reduce_gradient(c->reduce, 0)[0] = step % 2 ? NAN : INFINITY;
@@ -123,8 +133,8 @@ static void check_sum(Case *c, uint64_t step, bool spoil) {
     const ReduceChunk *chunk = reduce_chunks(c->reduce, &chunks);
     for (size_t i = 0; i < chunks; at += chunk[i++].count) {
         CHECK(chunk[i].at == at && (i == 0 || chunk[i].offset > chunk[i - 1].offset));
-        CHECK(same_bits(reduce_summed(c->reduce) + chunk[i].offset, c->expected + chunk[i].offset,
-                        chunk[i].count * sizeof(float)));
+        for (size_t k = chunk[i].offset; k < chunk[i].offset + chunk[i].count; k++)
+            CHECK(!is_touched(c, k) || same_bits(reduce_summed(c->reduce) + k, c->expected + k, sizeof(float)));
     }
     CHECK(at == reduce_owned(c->reduce));
     double squares = squares_by_chunk(c->expected, c->count);
@@ -148,7 +158,8 @@ static void check_publish(Case *c, uint64_t step) {
     const ReduceChunk *chunk = reduce_chunks(c->reduce, &chunks);
     const float *gradient = reduce_summed(c->reduce);
     for (size_t k = 0; k < chunks; k++) {
-        for (size_t i = chunk[k].offset; i < chunk[k].offset + chunk[k].count; i++) c->params[i] -= 0.25f * gradient[i];
+        for (size_t i = chunk[k].offset; i < chunk[k].offset + chunk[k].count; i++)
+            if (is_touched(c, i)) c->params[i] -= 0.25f * gradient[i];
         if (hash(step, k, 4) % 2) reduce_written(c->reduce, k + 1);
     }
     pause_a_little(hash(comm_rank(c->comm), step, 3));
@@ -196,11 +207,15 @@ static void check_reduce(Comm *comm, size_t shards, size_t count) {
         CHECK(strstr(status_message(), "fewer shards") != NULL);
     } else {
         CHECK(reduce_create(comm, c.params, count, shards, &c.reduce) == OK);
+        c.touched.table = c.table;
+        reduce_touched(c.reduce, &c.touched);
         for (uint64_t step = 1; step <= 2 * STEPS; step++) {
             reduce_overlap(c.reduce, step <= STEPS);
             bool spoil = step == 2 && count > 0;
             comm_phase(comm, "reduce", step);
-            for (size_t i = 0; i < count; i++) c.expected[i] = fold_leaves(fold_root(shards), shards, i, step);
+            touch_rows(&c, step);
+            for (size_t i = 0; i < count; i++)
+                c.expected[i] = is_touched(&c, i) ? fold_leaves(fold_root(shards), shards, i, step) : 0;
             write_gradients(&c, step, spoil);
             check_sum(&c, step, spoil);
             if (!spoil) check_publish(&c, step); /* a step that is given up has no second phase */
@@ -211,131 +226,7 @@ static void check_reduce(Comm *comm, size_t shards, size_t count) {
     reduce_destroy(&c.reduce);
     free(c.expected);
     free(c.expected_params);
-}
-
-/* ---- what ranks tell each other ------------------------------------------------------------------------ */
-
-static void check_places(Comm *comm) {
-    size_t size = comm_size(comm),
-           mine[4] = {comm_rank(comm), comm_node(comm), comm_node_rank(comm), comm_node_size(comm)};
-    size_t *all = calloc(size, sizeof mine), on_node = 0;
-    comm_exchange(comm, mine, sizeof mine, all);
-    for (size_t r = 0; r < size; r++) {
-        const size_t *theirs = all + 4 * r;
-        CHECK(theirs[0] == r && theirs[1] < comm_nodes(comm) && theirs[2] < theirs[3]);
-        if (theirs[1] == mine[1]) CHECK(theirs[3] == mine[3] && (theirs[2] == mine[2]) == (r == mine[0]));
-        on_node += theirs[1] == mine[1];
-    }
-    CHECK(on_node == mine[3]);
-    free(all);
-}
-
-static void check_exchange(Comm *comm) {
-    static const size_t sizes[] = {1, 7, 64, 1000, 8192, 8193, 30000};
-    size_t rank = comm_rank(comm), size = comm_size(comm);
-    unsigned char *mine = malloc(30000), *all = malloc(30000 * size);
-    for (size_t round = 0; round < 60; round++) {
-        size_t bytes = sizes[round % (sizeof sizes / sizeof sizes[0])];
-        for (size_t i = 0; i < bytes; i++) mine[i] = (unsigned char)hash(rank, i, round);
-        if (round % 5 == 0) pause_a_little(hash(rank, round, 1));
-        comm_exchange(comm, mine, bytes, all);
-        for (size_t i = 0; i < bytes * size; i++) CHECK(all[i] == (unsigned char)hash(i / bytes, i % bytes, round));
-        if (round % 3 == 0) comm_barrier(comm);
-        if (round % 4 == 0) comm_node_barrier(comm);
-    }
-    free(mine);
-    free(all);
-}
-
-static void check_broadcast(Comm *comm) {
-    static const size_t sizes[] = {1, 5000, 131072, 400001};
-    unsigned char *data = malloc(400001);
-    for (size_t round = 0; round < 4 * comm_size(comm); round++) {
-        size_t bytes = sizes[round % 4], root = round / 4;
-        for (size_t i = 0; i < bytes; i++) data[i] = comm_rank(comm) == root ? (unsigned char)hash(root, i, bytes) : 0;
-        comm_broadcast(comm, root, data, bytes);
-        for (size_t i = 0; i < bytes; i++) CHECK(data[i] == (unsigned char)hash(root, i, bytes));
-    }
-    free(data);
-}
-
-static void check_point_to_point(Comm *comm) {
-    static const size_t sizes[] = {0, 1, 100000, ((size_t)64 << 20) + 5};
-    size_t rank = comm_rank(comm), size = comm_size(comm);
-    for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
-        size_t bytes = sizes[k];
-        unsigned char *data = malloc(bytes + 1);
-        for (size_t from = 0; from < size; from++) {
-            size_t to = (from + k) % size;
-            if (rank == from) {
-                for (size_t i = 0; i < bytes; i++) data[i] = (unsigned char)(i * 7 + from + k);
-                comm_send(comm, to, data, bytes);
-            }
-            if (rank == to) {
-                memset(data, 0, bytes);
-                comm_receive(comm, from, data, bytes);
-                size_t wrong = 0;
-                for (size_t i = 0; i < bytes; i++) wrong += data[i] != (unsigned char)(i * 7 + from + k);
-                CHECK(wrong == 0);
-            }
-        }
-        free(data);
-    }
-}
-
-/* The ranks of `failing` (a bit each) fail with messages of their own. */
-static void check_agree(Comm *comm) {
-    size_t rank = comm_rank(comm), size = comm_size(comm);
-    for (size_t failing = 0; failing < (size_t)1 << size && failing < 32; failing++) {
-        bool fails = failing >> rank & 1;
-        Status mine = fails ? status_fail(ERR_DATA + (Status)(rank % 2), "file %zu is damaged", rank) : OK;
-        Status agreed = comm_agree(comm, mine);
-        char expected[128];
-        size_t lowest = 0, count = 0;
-        while (failing > 0 && !(failing >> lowest & 1)) lowest++;
-        for (size_t r = 0; r < size; r++) count += failing >> r & 1;
-        CHECK(agreed == (failing == 0 ? OK : ERR_DATA + (Status)(lowest % 2)));
-        if (failing == 0) continue;
-        if (count == size) snprintf(expected, sizeof expected, "file %zu is damaged", lowest);
-        else if (count == 1) snprintf(expected, sizeof expected, "file %zu is damaged [rank %zu]", lowest, lowest);
-        else
-            snprintf(expected, sizeof expected, "file %zu is damaged [rank %zu and %zu more of %zu]", lowest, lowest,
-                     count - 1, size);
-        CHECK(strcmp(status_message(), expected) == 0);
-    }
-}
-
-static void check_share(Comm *comm) {
-    void *memory;
-    size_t mine = comm_node_rank(comm), size = comm_node_size(comm);
-    CHECK(comm_share(comm, size * 5000, "a test", &memory) == OK);
-    unsigned char *bytes = memory;
-    for (size_t i = 0; i < size * 5000; i++) CHECK(bytes[i] == 0);
-    comm_node_barrier(comm);
-    memset(bytes + mine * 5000, (int)(mine + 1), 5000);
-    comm_node_barrier(comm);
-    for (size_t i = 0; i < size * 5000; i++) CHECK(bytes[i] == i / 5000 + 1);
-    CHECK(comm_share(comm, (size_t)1 << 46, "the impossible", &memory) == ERR_USAGE);
-    CHECK(strstr(status_message(), "the impossible") && strstr(status_message(), "MiB needed"));
-}
-
-static void check_threads(const Comm *comm) {
-    size_t flushed = 0, threads = 0;
-#pragma omp parallel
-    {
-        volatile float tiny = 1e-30f, factor = 1e-10f;
-        float product = tiny * factor;
-#pragma omp critical
-        {
-            flushed += product == 0.0f;
-            threads++;
-        }
-    }
-    CHECK(threads == comm_threads(comm));
-    const char *asked = getenv("OMP_NUM_THREADS");
-    if (asked) CHECK(threads == strtoull(asked, NULL, 10));
-    if (threads > (size_t)sysconf(_SC_NPROCESSORS_ONLN)) CHECK(getenv("OMP_WAIT_POLICY") != NULL);
-    CHECK(flushed == threads);
+    for (size_t i = 0; i < 2; i++) free((void *)(uintptr_t)c.table[i].count);
 }
 
 /* ---- losing a rank --------------------------------------------------------------------------------------- */
@@ -456,13 +347,7 @@ int main(int argc, char **argv) {
     if (strcmp(task, "stop") == 0) lose(comm, SIGSTOP, number);
     if (strcmp(task, "measure") == 0) measure(comm, number);
     if (strcmp(task, "reduce") == 0 && argc == 4) {
-        check_threads(comm);
-        check_places(comm);
-        check_exchange(comm);
-        check_broadcast(comm);
-        check_point_to_point(comm);
-        check_agree(comm);
-        check_share(comm);
+        check_talk(comm);
         check_reduce(comm, number, strtoull(argv[3], NULL, 10));
     } else if (strcmp(task, "measure") != 0) {
         failures++;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Ranks that sum, talk and are lost, on one machine: nodes of all ranks, of one and of at most two.
-add_executable(rank_reduce distributed/rank_reduce.c)
+add_executable(rank_reduce distributed/rank_reduce.c distributed/rank_talk.c)
 target_link_libraries(rank_reduce PRIVATE ls_comm OpenMP::OpenMP_C)
 
 add_test(NAME ranks_alone COMMAND rank_reduce reduce 13 49168)
@@ -8,7 +8,7 @@ set_tests_properties(ranks_alone PROPERTIES LABELS short TIMEOUT 60)
 # More threads than any machine has cores: starts itself again, with the same arguments.
 add_test(NAME ranks_crowded COMMAND rank_reduce reduce 5 100000)
 set_tests_properties(ranks_crowded PROPERTIES LABELS short TIMEOUT 60 ENVIRONMENT "OMP_NUM_THREADS=1030"
-  PASS_REGULAR_EXPRESSION "set OMP_NUM_THREADS=" FAIL_REGULAR_EXPRESSION "error|rank_reduce.c")
+  PASS_REGULAR_EXPRESSION "set OMP_NUM_THREADS=" FAIL_REGULAR_EXPRESSION "error|rank_(reduce|talk)\\.c")
 
 # Several tasks that know nothing of each other must not become several runs.
 add_test(NAME ranks_apart COMMAND rank_reduce reduce 5 100)
