@@ -15,6 +15,7 @@
 #include "comm/arena.h"
 #include "comm/reduce_private.h"
 #include "comm/region.h"
+#include "comm/trace.h"
 
 /* ---- blocks ---------------------------------------------------------------------------------------- */
 
@@ -258,6 +259,7 @@ static size_t missing_rank(const Reduce *r) {
 static void sum_all(Reduce *r) {
     size_t most = r->wire ? 32 * r->comm->threads : SIZE_MAX;
     uint64_t entered = wait_clock();
+    double traced = trace_time();
     Wait wait = {0};
     begin_sum(r);
     while (r->unsummed > 0 || (r->wire && !wire_is_done(r))) {
@@ -267,7 +269,9 @@ static void sum_all(Reduce *r) {
         else wait_turn(r->comm, &wait, missing_rank(r));
     }
     wait_over(r->comm, &wait);
-    if (r->wire) wire_book(r, entered);
+    if (!r->wire) return;
+    wire_book(r, entered);
+    trace_span(TRACE_STEP, "wait for gradients", traced, (int64_t)r->comm->step, 0);
 }
 
 enum { POLL_NS = 100000, POLL_CHUNKS = 16 };

@@ -93,10 +93,11 @@ void reduce_need(Reduce *reduce, size_t offset, size_t count);
 /* Completes the exchange of parameters: nothing is under way from or to me on return. Local. */
 void reduce_settle(Reduce *reduce);
 
-/* Seconds since the last call in which this rank waited for other nodes, and in which its messages were
- * under way while it computed. Zero on one node. Local. */
+/* Seconds since the last call in which this rank did nothing but wait for other nodes, and in which its messages
+ * were under way while it computed, for each half of the exchange: gradients, parameters. Zero on one node. Local. */
+typedef enum ReduceHalf { REDUCE_GRADIENTS, REDUCE_PARAMETERS, REDUCE_HALVES } ReduceHalf;
 typedef struct ReduceTimes {
-    double exposed, hidden;
+    double exposed[REDUCE_HALVES], hidden[REDUCE_HALVES];
 } ReduceTimes;
 ReduceTimes reduce_times(Reduce *reduce);
 

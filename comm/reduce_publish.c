@@ -84,11 +84,10 @@ void reduce_written(Reduce *r, size_t chunks) {
     send_written(r);
 }
 
-static void book(Reduce *r) {
+static void book_hidden(Reduce *r) {
     const Wire *wire = r->wire;
     uint64_t taken = wait_clock() - wire->publish_began;
-    r->times.exposed += 1e-9 * (double)wire->waited;
-    if (taken > wire->waited) r->times.hidden += 1e-9 * (double)(taken - wire->waited);
+    if (taken > wire->waited) r->times.hidden[REDUCE_PARAMETERS] += 1e-9 * (double)(taken - wire->waited);
 }
 
 bool publish_move(Reduce *r) {
@@ -99,7 +98,7 @@ bool publish_move(Reduce *r) {
     send_written(r);
     if (wire->publish_receives.open == 0 && wire->publish_sends.open == 0) {
         wire->under_way = false;
-        book(r);
+        book_hidden(r);
     }
     return moved;
 }
@@ -112,42 +111,57 @@ static size_t list_missing(const ParcelList *list, size_t none) {
     return none;
 }
 
+/* The time since `began` was a wait for parameters; before publish_move, which may book the rest as hidden. */
+static void book_wait(Reduce *r, uint64_t *began) {
+    uint64_t now = wait_clock();
+    r->times.exposed[REDUCE_PARAMETERS] += 1e-9 * (double)(now - *began);
+    r->wire->waited += now - *began;
+    *began = now;
+}
+
 void reduce_need(Reduce *r, size_t offset, size_t count) {
     Wire *wire = r->wire;
     if (!wire || wire->publication == 0 || count == 0) return;
     size_t end = (offset + count - 1) / REDUCE_CHUNK / r->bucket_chunks;
     Wait wait = {0};
     uint64_t began = 0;
+    double traced = 0;
     for (size_t b = offset / REDUCE_CHUNK / r->bucket_chunks; b <= end; b++) {
         size_t missing;
         while ((missing = bucket_missing(r, b)) < r->comm->size) {
-            if (began == 0) began = wait_clock();
+            if (began == 0) {
+                began = wait_clock();
+                traced = trace_time();
+            }
+            book_wait(r, &began);
             if (publish_move(r)) wait_over(r->comm, &wait);
             else wait_turn(r->comm, &wait, missing);
         }
     }
     wait_over(r->comm, &wait);
     if (began == 0) return;
-    uint64_t waited = wait_clock() - began;
-    if (wire->under_way) wire->waited += waited;
-    else r->times.exposed += 1e-9 * (double)waited;
+    book_wait(r, &began);
+    trace_span(TRACE_STEP, "wait for parameters", traced, (int64_t)r->comm->step, 0);
 }
 
 void reduce_settle(Reduce *r) {
     Wire *wire = r->wire;
     if (!wire) return;
     reduce_need(r, 0, r->count);
+    if (!wire->under_way) return;
     Wait wait = {0};
     uint64_t began = wait_clock();
+    double traced = trace_time();
     while (wire->under_way) {
-        wire->waited += wait_clock() - began;
-        began = wait_clock();
+        book_wait(r, &began);
         size_t missing = list_missing(&wire->publish_sends, r->comm->rank);
         missing = list_missing(&wire->publish_receives, missing);
         if (publish_move(r)) wait_over(r->comm, &wait);
         else wait_turn(r->comm, &wait, missing);
     }
     wait_over(r->comm, &wait);
+    book_wait(r, &began);
+    trace_span(TRACE_STEP, "wait for parameters", traced, (int64_t)r->comm->step, 0);
 }
 
 void reduce_publish(Reduce *r) {

@@ -132,7 +132,7 @@ void wire_book(Reduce *r, uint64_t entered) {
     const Wire *wire = r->wire;
     uint64_t begun = wire->first_sent ? wire->first_sent : wire->finished;
     uint64_t inside = begun > entered ? begun : entered;
-    if (wire->finished > inside) r->times.exposed += 1e-9 * (double)(wire->finished - inside);
+    if (wire->finished > inside) r->times.exposed[REDUCE_GRADIENTS] += 1e-9 * (double)(wire->finished - inside);
     uint64_t end = wire->finished < entered ? wire->finished : entered;
-    if (end > begun) r->times.hidden += 1e-9 * (double)(end - begun);
+    if (end > begun) r->times.hidden[REDUCE_GRADIENTS] += 1e-9 * (double)(end - begun);
 }

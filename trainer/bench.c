@@ -119,9 +119,11 @@ static void book_regions(const Session *s, BenchFigures *f, double total, const 
     f->serial = total / steps - inside - f->waited;
 }
 
-static Status run_steps(Session *s, size_t wanted, double *ms, BenchFigures *f) {
+static Status run_steps(Session *s, size_t wanted, double *ms, BenchWaits *usual, BenchWaits *alone, BenchFigures *f) {
     StepResult r;
+    ReduceTimes exchange = {0};
     uint64_t step = 0;
+    if (comm_nodes(s->comm) > 1) TRY(bench_alone(s, &step, alone));
     for (int i = 0; i < WARM_UP; i++) TRY(stepper_take(s->stepper, ++step, 0, &r));
     double phase[PHASES], until = clock_seconds() + target_seconds;
     stepper_times(s->stepper, phase);
@@ -135,13 +137,18 @@ static Status run_steps(Session *s, size_t wanted, double *ms, BenchFigures *f) 
         TRY(stepper_take(s->stepper, ++step, clock_seconds() > until && !wanted ? ASK_TIME : 0, &r));
         ms[f->steps] = (clock_seconds() - since) * 1e3;
         total += ms[f->steps++];
+        ReduceTimes times = reduce_times(s->engine->reduce);
+        bench_waits_add(usual, &times);
+        for (int h = 0; h < REDUCE_HALVES; h++) {
+            exchange.exposed[h] += times.exposed[h];
+            exchange.hidden[h] += times.hidden[h];
+        }
         f->rows += r.rows.inputs;
         f->targets += r.rows.targets;
         if (r.asked) break;
     }
     book_regions(s, f, total, &regions, &waits);
     stepper_times(s->stepper, phase);
-    ReduceTimes exchange = reduce_times(s->engine->reduce);
     engine_settle(s->engine);
     double steps = (double)f->steps, scale = 1e3 / steps, forward = 0, backward = 0;
     for (size_t i = 0; i < model_layers(s->engine->model); i++) {
@@ -152,13 +159,16 @@ static Status run_steps(Session *s, size_t wanted, double *ms, BenchFigures *f) 
     f->forward = forward / steps;
     f->backward = backward / steps;
     f->reduce = phase[PHASE_REDUCE] * scale;
-    f->exposed = exchange.exposed * scale;
-    f->hidden = exchange.hidden * scale;
+    for (int h = 0; h < REDUCE_HALVES; h++) {
+        f->exposed += exchange.exposed[h] * scale;
+        f->hidden += exchange.hidden[h] * scale;
+    }
     f->update = phase[PHASE_OPTIMIZER] * scale;
     f->publish = phase[PHASE_PUBLISH] * scale;
     f->rows /= steps;
     f->targets /= steps;
     f->sequences = (double)s->config->train.batch_size;
+    if (comm_nodes(s->comm) > 1) bench_halves(s->comm, usual, alone, f->half);
     return OK;
 }
 
@@ -172,9 +182,18 @@ static double flops_of(const Model *model, const BenchFigures *f) {
 Status bench_steps(Session *s, size_t wanted, BenchFigures *f) {
     *f = (BenchFigures){0};
     double *ms = calloc(MOST_STEPS, sizeof *ms);
-    if (!ms) return status_fail(ERR_USAGE, "memory: no room for the times of the steps; free some");
+    BenchWaits *usual = bench_waits_create(), *alone = bench_waits_create();
+    const bool room = ms && usual && alone;
+    Status status = comm_agree(
+        s->comm, room ? OK : status_fail(ERR_USAGE, "memory: no room for the times of the steps; free some"));
+    if (status != OK) {
+        free(ms);
+        free(usual);
+        free(alone);
+        return status;
+    }
     f->peak_gflops = sgemm_peak();
-    Status status = run_steps(s, wanted, ms, f);
+    status = run_steps(s, wanted, ms, usual, alone, f);
     if (status == OK) {
         double again = sgemm_peak();
         if (again > f->peak_gflops) f->peak_gflops = again;
@@ -196,6 +215,8 @@ Status bench_steps(Session *s, size_t wanted, BenchFigures *f) {
         f->tokens_per_s = (f->rows + f->targets) / (f->step_ms / 1e3);
         f->gflops = flops_of(s->engine->model, f) / (f->step_ms / 1e3) / 1e9;
     }
+    free(alone);
+    free(usual);
     free(ms);
     return status;
 }

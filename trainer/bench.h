@@ -8,6 +8,13 @@
 #include "trainer/network.h"
 #include "trainer/session.h"
 
+/* One half of the exchange between nodes in the median step, ms. */
+typedef struct BenchHalf {
+    double exposed; /* waited for while nothing was computed */
+    double alone;   /* the same where computing hides nothing (comm.overlap: false) */
+    double hidden;  /* 1 - exposed / alone */
+} BenchHalf;
+
 typedef struct BenchFigures {
     double tokens_per_s, step_ms, gflops;
     double peak_gflops; /* of matrix products, all ranks together */
@@ -15,6 +22,7 @@ typedef struct BenchFigures {
     double data, forward, backward, reduce, exposed, hidden, update, publish; /* ms per step, the slowest rank's */
     double memory;                                                            /* bytes, the largest rank's */
     double rows, sequences, targets;                                          /* per step, of all ranks */
+    BenchHalf half[REDUCE_HALVES];                                            /* several nodes only */
     size_t steps;
     /* for the roofline; of this rank where nothing else is said */
     double cache_gbytes;    /* GB/s of y = x + y out of the second cache, all ranks together */
@@ -29,6 +37,18 @@ typedef struct BenchFigures {
 
 /* Times `wanted` steps, 0: about ten seconds of them. Collective. */
 MUST_CHECK Status bench_steps(Session *session, size_t wanted, BenchFigures *out);
+
+/* What a rank waited for in each of the last steps, the first BENCH_WAITS of them. NULL where memory is short. The
+ * caller's: free. Local. */
+enum { BENCH_WAITS = 1024 };
+typedef struct BenchWaits BenchWaits;
+BenchWaits *bench_waits_create(void);
+void bench_waits_add(BenchWaits *waits, const ReduceTimes *times);
+
+/* Takes some steps after *step in which a rank waits for one half after the other. Collective. */
+MUST_CHECK Status bench_alone(Session *session, uint64_t *step, BenchWaits *waits);
+/* Compares steps as they are with those. Collective. */
+void bench_halves(Comm *comm, const BenchWaits *waits, const BenchWaits *alone, BenchHalf half[REDUCE_HALVES]);
 
 /* Of a layer in such a step: all ranks' operations and the least bytes it moves, over this rank's time; and where that
  * time goes. The largest of compute, cache and memory is the least that the layer can take; with it `barrier` and

@@ -115,6 +115,19 @@ static json_t *comm_json(const Bench *b) {
     return o;
 }
 
+static json_t *halves_json(const BenchFigures *f) {
+    static const char *const name[REDUCE_HALVES] = {"gradients", "parameters"};
+    json_t *halves = json_object();
+    for (int h = 0; h < REDUCE_HALVES; h++) {
+        json_t *o = json_object();
+        json_object_set_new(o, "exposed_ms", json_number(f->half[h].exposed));
+        json_object_set_new(o, "alone_ms", json_number(f->half[h].alone));
+        json_object_set_new(o, "hidden_share", json_number(f->half[h].hidden));
+        json_object_set_new(halves, name[h], o);
+    }
+    return halves;
+}
+
 static void print_json(const Bench *b) {
     const BenchFigures *f = &b->figures;
     json_t *o = json_object(), *phases = json_object();
@@ -137,6 +150,7 @@ static void print_json(const Bench *b) {
     json_object_set_new(o, "phases", phases);
     json_object_set_new(o, "scaling", threads_json(f));
     json_object_set_new(o, "layers", layers_json(b));
+    if (comm_nodes(b->session.comm) > 1) json_object_set_new(o, "exchange", halves_json(f));
     if (b->comm) json_object_set_new(o, "comm", comm_json(b));
     json_print(o);
 }
@@ -212,6 +226,12 @@ static void print_plain(const Bench *b) {
     printf("ms per step: data %.2f, forward %.2f, backward %.2f, reduce %.2f, optimizer %.2f; exchange between nodes "
            "exposed %.2f, hidden %.2f\n",
            f->data, f->forward, f->backward, f->reduce, f->update + f->publish, f->exposed, f->hidden);
+    if (comm_nodes(b->session.comm) > 1)
+        printf("exchange between nodes, ms in the median step, exposed of what it takes alone: gradients %.2f of %.2f "
+               "(%.0f %% hidden), parameters %.2f of %.2f (%.0f %% hidden)\n",
+               f->half[REDUCE_GRADIENTS].exposed, f->half[REDUCE_GRADIENTS].alone,
+               100 * f->half[REDUCE_GRADIENTS].hidden, f->half[REDUCE_PARAMETERS].exposed,
+               f->half[REDUCE_PARAMETERS].alone, 100 * f->half[REDUCE_PARAMETERS].hidden);
     printf("  %-20s %8s %9s %10s %9s %10s %9s\n", "layer", "forward", "backward", "GF/s", "of peak", "GB/s", "of peak");
     for (size_t i = 0; i < model_layers(model); i++) {
         BenchLayer t = bench_layer(&b->session, f, i);
