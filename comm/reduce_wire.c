@@ -12,35 +12,34 @@ size_t parcel_bytes(const Reduce *r, const Parcel *parcel) {
     return reduce_chunk_floats(r, parcel->first, parcel->end) * sizeof(float);
 }
 
-bool parcel_settle(Reduce *r, Parcel *p) {
-    Progress progress = r->comm->transport->test(&p->request);
-    if (progress == PROGRESS_BROKEN) wait_lost(r->comm, p->peer, "its connection broke");
-    return progress == PROGRESS_DONE;
-}
-
 void parcels_reset(ParcelList *list) {
     list->started = list->settled = 0;
     list->open = list->count;
 }
 
-/* A test costs as much as a look at all of MPI's messages: only the oldest are asked for. */
-enum { TESTED_AT_ONCE = 16 };
-
 bool parcels_move(Reduce *r, ParcelList *list, void (*done)(Reduce *reduce, const Parcel *parcel)) {
-    bool moved = false;
-    size_t tested = 0;
-    for (size_t i = list->settled; i < list->started && tested < TESTED_AT_ONCE; i++) {
-        Parcel *p = &list->parcel[i];
-        if (p->request.pending) {
-            tested++;
-            if (!parcel_settle(r, p)) continue;
-            list->open--;
-            moved = true;
-            trace_span(TRACE_EXCHANGE, list->what, p->begun, (int64_t)p->peer, parcel_bytes(r, p));
-            if (done) done(r, p);
-        }
-        if (i == list->settled) list->settled++;
+    Parcel *asked[TRANSPORT_SOME];
+    Request *request[TRANSPORT_SOME];
+    size_t count = 0, broken;
+    for (size_t i = list->settled; i < list->started && count < TRANSPORT_SOME; i++) {
+        if (!list->parcel[i].request.pending) continue;
+        asked[count] = &list->parcel[i];
+        request[count] = &asked[count]->request;
+        count++;
     }
+    if (count == 0) return false;
+    Progress progress = r->comm->transport->test_some(request, count, &broken);
+    if (progress == PROGRESS_BROKEN) wait_lost(r->comm, asked[broken]->peer, "its connection broke");
+    bool moved = false;
+    for (size_t i = 0; i < count; i++) {
+        Parcel *p = asked[i];
+        if (p->request.pending) continue;
+        list->open--;
+        moved = true;
+        trace_span(TRACE_EXCHANGE, list->what, p->begun, (int64_t)p->peer, parcel_bytes(r, p));
+        if (done) done(r, p);
+    }
+    while (list->settled < list->started && !list->parcel[list->settled].request.pending) list->settled++;
     return moved;
 }
 

@@ -53,11 +53,10 @@ struct Wire {
 };
 
 size_t parcel_bytes(const Reduce *reduce, const Parcel *parcel);
-/* True once it is done; ends the job if its connection broke. */
-bool parcel_settle(Reduce *reduce, Parcel *parcel);
 /* Where nobody has been told otherwise: none of the list is under way. */
 void parcels_reset(ParcelList *list);
-/* Tests the oldest that are under way, calls `done` for each that is done; true if there was one. */
+/* Tests the oldest that are under way, calls `done` for each that is done; true if there was one. Ends the
+ * job if a connection broke. */
 bool parcels_move(Reduce *reduce, ParcelList *list, void (*done)(Reduce *reduce, const Parcel *parcel));
 /* The rank of the node that takes the owner's new parameters for it. */
 size_t publish_taker(const Comm *comm, size_t node, size_t owner);

@@ -22,6 +22,9 @@ typedef enum Progress { PROGRESS_PENDING, PROGRESS_DONE, PROGRESS_BROKEN } Progr
 /* Largest message; longer ones go in pieces. */
 enum { TRANSPORT_PIECE = 64 << 20 };
 
+/* Most requests that test_some takes. */
+enum { TRANSPORT_SOME = 32 };
+
 typedef enum Tag { TAG_EXCHANGE = 1, TAG_BROADCAST, TAG_POINT, TAG_REDUCE, TAG_PUBLISH, TAG_COUNTS } Tag;
 
 typedef struct Transport {
@@ -33,6 +36,8 @@ typedef struct Transport {
     void (*send)(Request *request, size_t to, Tag tag, const void *data, size_t bytes);
     void (*receive)(Request *request, size_t from, Tag tag, void *data, size_t bytes);
     Progress (*test)(Request *request);
+    /* Looks at all of them at once, as dear as one test; says which is broken. */
+    Progress (*test_some)(Request *const requests[], size_t count, size_t *broken);
     void (*progress)(void); /* of messages that nobody tests, as small ones that count as sent already */
     void (*finish)(void);
     void (*abort)(int code);

@@ -35,6 +35,12 @@ static Progress serial_test(Request *request) {
     return PROGRESS_DONE;
 }
 
+static Progress serial_test_some(Request *const requests[], size_t count, size_t *broken) {
+    (void)broken;
+    for (size_t i = 0; i < count; i++) requests[i]->pending = false;
+    return PROGRESS_DONE;
+}
+
 static void serial_progress(void) {}
 
 static void serial_finish(void) {}
@@ -50,6 +56,7 @@ const Transport transport_serial = {
     .send = serial_send,
     .receive = serial_receive,
     .test = serial_test,
+    .test_some = serial_test_some,
     .progress = serial_progress,
     .finish = serial_finish,
     .abort = serial_abort,

@@ -80,6 +80,7 @@ void op_attention(const Attention *a) {
             task.first = first;
             task.end = task.queries - first < ATTENTION_SPAN ? task.queries : first + ATTENTION_SPAN;
             ops_kernels->attention.forward(a, &task, scratch_of(a));
+            ops_pause();
         }
     }
 }
@@ -95,6 +96,7 @@ void op_attention_backward(const AttentionBackward *backward) {
             task.end = task.queries;
             task.delta = backward->delta + n % a->heads * a->q_offset[a->sequences] + task.q_row;
             ops_kernels->attention.backward(backward, &task, scratch_of(a));
+            ops_pause();
         }
     }
 }

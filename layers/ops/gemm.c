@@ -113,18 +113,21 @@ void gemm(const Gemm *gemm) {
     static const Grid most = {.rows = 192, .panels = 16}, fewest = {.rows = 24, .panels = 4};
     enum { WANTED = 16 };
     if (gemm->m == 0 || gemm->n == 0) return;
-    if (is_small(gemm->m, gemm->n, gemm->k) || ops_threads() == 1) {
+    if (is_small(gemm->m, gemm->n, gemm->k)) {
         gemm_serial(gemm);
         ops_pause();
         return;
     }
-    const Grid grid = grid_cut(gemm->m, panel_count(gemm->n), most, fewest, 1, WANTED);
+    const size_t threads = ops_threads();
+    const Grid grid = grid_cut(gemm->m, panel_count(gemm->n), most, fewest, 1, threads > 1 ? WANTED : 1);
     const size_t count = grid.row_pieces * grid.panel_pieces;
-    PARALLEL(ops_threads(), count) {
+    PARALLEL(threads, count) {
 #pragma omp for schedule(static) nowait
-        for (size_t piece = 0; piece < count; piece++) gemm_piece(gemm, &grid, piece);
+        for (size_t piece = 0; piece < count; piece++) {
+            gemm_piece(gemm, &grid, piece);
+            ops_pause();
+        }
     }
-    ops_pause();
 }
 
 static void tn_piece(const GemmTn *gemm, const Grid *grid, size_t rows, size_t panels, size_t piece, real *scratch) {
@@ -143,10 +146,11 @@ void gemm_tn(const GemmTn *gemm) {
     const size_t count = grid.row_pieces * grid.panel_pieces;
     PARALLEL(threads, pieces(rows, fewest.rows) * pieces(panels, fewest.panels)) {
 #pragma omp for schedule(static) nowait
-        for (size_t piece = 0; piece < count; piece++)
+        for (size_t piece = 0; piece < count; piece++) {
             tn_piece(gemm, &grid, rows, panels, piece, ops_scratch((size_t)omp_get_thread_num()));
+            ops_pause();
+        }
     }
-    ops_pause();
 }
 
 void column_sums(const real *a, size_t lda, Interleave order, size_t k, real *c, bool accumulate) {
