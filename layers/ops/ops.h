@@ -21,9 +21,9 @@ void ops_stop(void);
 const char *ops_isa(void);
 size_t ops_threads(void);
 
-/* From now on the first thread calls `poll` after each piece of a product, and wherever a layer calls ops_pause, as in long
- * loops of its threads: a pause in which messages between ranks may progress. It must be cheap and must not change what kernels read. NULL:
- * no more. Local. */
+/* From now on the first thread calls `poll` after each piece of a product or of attention, and wherever a layer calls
+ * ops_pause, as in long loops of its threads: a pause in which messages between ranks may progress. It must be cheap
+ * and must not change what kernels read. NULL: no more. Local. */
 void ops_on_pause(void (*poll)(void *context), void *context);
 void ops_pause(void);
 

@@ -73,23 +73,41 @@ int MPI_Irecv(void *data, int n, MPI_Datatype type, int from, int tag, MPI_Comm 
     return code;
 }
 
-int MPI_Test(MPI_Request *request, int *done, MPI_Status *status) {
-    MPI_Status mine;
-    MPI_Request handle = *request;
-    int code = PMPI_Test(request, done, &mine), bytes;
-    if (status != MPI_STATUS_IGNORE) *status = mine;
-    if (!*done || handle == MPI_REQUEST_NULL) return code;
+static void count_done(MPI_Request handle, const MPI_Status *status) {
+    int bytes;
     /* Sends that were over at once may share one handle; they need no telling apart. */
     size_t i = count;
     while (i > 0 && pending[i - 1].request != handle) i--;
     if (i == 0) fatal("a request that nobody has posted");
     Pending p = pending[i - 1];
     pending[i - 1] = pending[--count];
-    if (p.bytes < 0) return code;
-    PMPI_Get_count(&mine, MPI_BYTE, &bytes);
+    if (p.bytes < 0) return;
+    PMPI_Get_count(status, MPI_BYTE, &bytes);
     received[p.peer].messages++;
     received[p.peer].bytes += bytes;
     short_messages += bytes != p.bytes;
+}
+
+int MPI_Test(MPI_Request *request, int *done, MPI_Status *status) {
+    MPI_Status mine;
+    MPI_Request handle = *request;
+    int code = PMPI_Test(request, done, &mine);
+    if (status != MPI_STATUS_IGNORE) *status = mine;
+    if (*done && handle != MPI_REQUEST_NULL) count_done(handle, &mine);
+    return code;
+}
+
+int MPI_Testsome(int n, MPI_Request request[], int *number, int done[], MPI_Status status[]) {
+    enum { MOST = 64 };
+    MPI_Status mine[MOST];
+    MPI_Request handle[MOST];
+    if (n > MOST) fatal("MPI_Testsome of more requests than there is room for");
+    for (int i = 0; i < n; i++) handle[i] = request[i];
+    int code = PMPI_Testsome(n, request, number, done, mine);
+    for (int i = 0; *number != MPI_UNDEFINED && i < *number; i++) {
+        count_done(handle[done[i]], &mine[i]);
+        if (status != MPI_STATUSES_IGNORE) status[i] = mine[i];
+    }
     return code;
 }
 
@@ -138,6 +156,5 @@ UNCOUNTED(MPI_Waitany, int n, MPI_Request r[], int *i, MPI_Status *s)
 UNCOUNTED(MPI_Waitsome, int n, MPI_Request r[], int *m, int i[], MPI_Status s[])
 UNCOUNTED(MPI_Testall, int n, MPI_Request r[], int *done, MPI_Status s[])
 UNCOUNTED(MPI_Testany, int n, MPI_Request r[], int *i, int *done, MPI_Status *s)
-UNCOUNTED(MPI_Testsome, int n, MPI_Request r[], int *m, int i[], MPI_Status s[])
 UNCOUNTED(MPI_Request_free, MPI_Request *r)
 UNCOUNTED(MPI_Cancel, MPI_Request *r)

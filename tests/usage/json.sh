@@ -25,6 +25,10 @@ run bench small.yaml --steps 3 --json
 object bench
 run bench small.yaml --steps 3 --json --network 10GbE,20us
 object bench_comm
+if [ "$ranks" -gt 1 ]; then
+    run bench small.yaml comm.share=none --steps 3 --json
+    object bench_nodes
+fi
 cat >values.yaml <<YAML
 data: {kind: sequences, path: $golden/mse_sequences.h5, validation: 0}
 model: [gru: {hidden_size: 4}, select: last, linear: {}]

@@ -64,6 +64,12 @@ def main(kind):
         assert abs(predicted / scaling["step_ms"] - 1) < 1e-6, scaling
         assert scaling["fork_joins"] >= sum(layer["fork_joins"] for layer in found["layers"]) - 1e-6
         assert min(found[key] for key, kind in BENCH.items() if kind in (number, whole)) > 0
+    elif kind == "bench_nodes":
+        check(found, BENCH | dict(exchange=dict), True)
+        assert set(found["exchange"]) == {"gradients", "parameters"}
+        for half in found["exchange"].values():
+            check(half, dict(exposed_ms=number, alone_ms=number, hidden_share=number), True)
+            assert half["exposed_ms"] >= 0 and half["alone_ms"] >= 0 and half["hidden_share"] <= 1
     elif kind == "info":
         check(found, INFO, False)
         assert found["format"] == "lockstep-checkpoint" and found["verified"] is True and re.fullmatch("[0-9a-f]{32}", found["state_digest"])

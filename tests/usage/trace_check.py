@@ -47,6 +47,8 @@ def main(path, ranks, extent):
     for name in MESSAGES if ranks > 1 else ():
         found = [e for e in spans if e["name"] == name]
         assert len(found) >= 12 and all(e["args"]["bytes"] > 0 and e["args"]["rank"] != e["pid"] for e in found), name
+    for half in ("gradients", "parameters") if ranks > 1 else ():
+        assert any(e["name"] == f"wait for {half}" and e["tid"] == 0 for e in spans), half
     writes = [e for e in spans if e["name"] == "write checkpoint"]
     if extent == "whole":
         assert {e["args"]["step"] for e in writes} == {4, 8, 12} and {e["pid"] for e in writes} == {0}
