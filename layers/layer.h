@@ -131,6 +131,10 @@ typedef struct Rows {
     const size_t *shard;   /* [shards + 1] first sequence of each shard */
     size_t longest;        /* max length on this rank, */
     size_t target_longest; /* of the data and of the target */
+    /* While a model decodes (model_decode), `sequences` are those of the target's stream, with one step each, and a
+     * sequence of the data may have none, one or several of them: */
+    size_t sources;       /* sequences of the data, */
+    const size_t *branch; /* [sources + 1] and the first in the target's stream of each; NULL: the same in both */
 } Rows;
 
 /* First row of each sequence, and the end, in a stream of steps; not for PER_SEQUENCE. */
@@ -144,8 +148,16 @@ static inline size_t rows_longest(const Rows *rows, Grain grain) {
 static inline size_t sequence_row(const Rows *rows, Grain grain, size_t b) {
     return grain == PER_SEQUENCE ? b : rows_offset(rows, grain)[b];
 }
+/* Sequences of a stream. */
+static inline size_t rows_sequences(const Rows *rows, Grain grain) {
+    return rows->branch && grain == PER_STEP ? rows->sources : rows->sequences;
+}
 static inline size_t rows_of(const Rows *rows, Grain grain) {
-    return sequence_row(rows, grain, rows->sequences);
+    return sequence_row(rows, grain, rows_sequences(rows, grain));
+}
+/* First row of `grain` that belongs to each sequence of the stream `of`, and the end: what looks at that sequence. */
+static inline const size_t *rows_offset_of(const Rows *rows, Grain grain, Grain of) {
+    return rows->branch && of == PER_STEP && grain != of ? rows->branch : rows_offset(rows, grain);
 }
 /* First row of local shard s (s = shards gives the end). */
 static inline size_t shard_row(const Rows *rows, Grain grain, size_t s) {
@@ -175,6 +187,7 @@ typedef struct Pass {
     bool training;    /* dropout acts */
     bool backward;    /* a backward follows: keep what it reads */
     bool carry_state; /* start from the layers' state and leave the new state there (see plan_state) */
+    bool decodes;     /* of model_decode: what layers made of the data's stream stands in plan_lasting */
     Look *look;       /* NULL: nobody wants to see weights */
     uint64_t seed, step;
     struct GradSink *sink; /* where grad_shards puts gradients; the model's */
@@ -186,6 +199,7 @@ static inline Pass pass_stream(const Pass *pass, Grain grain) {
     Pass view = *pass;
     view.rows.offset = rows_offset(&pass->rows, grain);
     view.rows.longest = rows_longest(&pass->rows, grain);
+    view.rows.branch = NULL;
     return view;
 }
 
@@ -260,6 +274,9 @@ struct LayerType {
     /* Describes set i of its attention weights; false: it has no more. NULL: it has none. Forward shows them to
      * pass->look, set by set. */
     bool (*attention)(const Layer *layer, size_t i, AttentionSet *set);
+    /* Does a row of the output depend on later rows of input i? Returns the key that makes it so, "" where no key can
+     * change it; NULL: it does not. NULL: it never does. */
+    const char *(*looks_ahead)(const void *config, size_t inputs, size_t i);
     /* One line of advice after planning ("dropout acts between layers ..."), NULL if none. */
     const char *(*advice)(const Layer *layer);
     /* Each ends with name NULL; NULL: none. The first reads the data, as often as min_inputs says; the second a
@@ -277,7 +294,7 @@ size_t plan_seq_len(const Plan *plan);                 /* data.seq_len: the defa
 size_t plan_classes(const Plan *plan);                 /* classes or target columns of the data */
 bool plan_trains(const Plan *plan);                    /* backward will be called */
 bool plan_recomputes(const Plan *plan);                /* ... and this layer is to keep little for it */
-bool plan_carries(const Plan *plan);                   /* passes will carry their state on */
+bool plan_carries(const Plan *plan, Grain grain);      /* passes will carry the state of that stream on */
 size_t plan_threads(const Plan *plan);
 
 /* Declares output number layer->outputs. `suffix` "" names it as the layer, "h_n" <layer>.h_n. */
@@ -310,14 +327,17 @@ MUST_CHECK Status plan_packed(Plan *plan, Packed *out, Param *param, PackForm fo
 
 /* Memory of `count` reals; the pointer at `slot` (in layer->self) is set before the first pass.
  * plan_saved: forward to backward, dead again after it; of a layer that recomputes: from the forward right before
- * backward to that. plan_passed: forward to backward in any case. plan_tmp: dead at return. plan_state: [B, count
- * per sequence], kept between passes for pass->carry_state, zeroed by model_reset_state. plan_index:
- * `count` size_t, kept between passes, for index lists. plan_kept: reals kept between passes, zero at
- * first, for tables. */
+ * backward to that. plan_passed: forward to backward in any case. plan_lasting: the same, and until the next
+ * forward, for what model_decode reads again. plan_tmp: dead at return. plan_state: [B, count per sequence], kept
+ * between passes for pass->carry_state, zeroed by model_reset_state. plan_past: [B, plan_max_length, count per step]
+ * likewise, not zeroed: of the steps that were carried so far. plan_index: `count` size_t, kept between passes, for
+ * index lists. plan_kept: reals kept between passes, zero at first, for tables. */
 void plan_saved(Plan *plan, void *slot, size_t count);
 void plan_passed(Plan *plan, void *slot, size_t count);
+void plan_lasting(Plan *plan, void *slot, size_t count);
 void plan_tmp(Plan *plan, void *slot, size_t count);
 void plan_state(Plan *plan, void *slot, size_t count_per_sequence);
+void plan_past(Plan *plan, void *slot, Grain grain, size_t count_per_step);
 void plan_index(Plan *plan, void *slot, size_t count);
 void plan_kept(Plan *plan, void *slot, size_t count);
 

@@ -48,7 +48,7 @@ static void find_decoded(Model *model) {
         for (size_t i = 0; i < node->layer.inputs; i++)
             if (node_of(node->layer.in[i])->decoded) node->decodes = true;
         for (size_t i = 0; i < node->layer.outputs; i++) node_of(node->layer.out[i])->decoded = node->decodes;
-        for (size_t i = 0; i < node->layer.inputs && node->decodes && model->spec->decodes; i++)
+        for (size_t i = 0; i < node->layer.inputs && node->decodes && model->spec->max_beginnings > 0; i++)
             if (!node_of(node->layer.in[i])->decoded) read_at(node_of(node->layer.in[i]), 2 * model->layers + 1);
     }
 }
@@ -109,6 +109,7 @@ static Status connect(Model *model) {
     if (!model->alias) return model->status;
     find_wants(model);
     find_decoded(model);
+    TRY(decode_plan(model));
     if (spec->loss.kind == LOSS_PROBE) {
         for (size_t p = 0; p < spec->probes; p++) read_by_loss(model, model->probe[p], true);
     } else {
@@ -139,6 +140,13 @@ static size_t remade_moment(const Model *model, const ValueNode *node) {
     return node->last_read < moment ? moment : 0;
 }
 
+/* What lasts from `moment` on until the layers that decode go forward again: it shares nothing with any of them. */
+static size_t lasting_from(const Model *model, size_t moment) {
+    for (size_t l = 0; l < model->layers; l++)
+        if (model->node[l].decodes && forward_moment(model, l) < moment) return forward_moment(model, l);
+    return moment;
+}
+
 static Status add_pieces(Model *model) {
     size_t after = 2 * model->layers + 1;
     for (size_t i = 0; i < model->pieces; i++) {
@@ -146,18 +154,23 @@ static Status add_pieces(Model *model) {
         if (piece->layer == SIZE_MAX) continue;
         piece->first = forward_moment(model, piece->layer);
         piece->last = model->node[piece->layer].active ? backward_moment(model, piece->layer) : piece->first;
+        if (!piece->lasts) continue;
+        piece->first = lasting_from(model, piece->first);
+        piece->last = after;
     }
     for (size_t i = 0; i < model->values; i++) {
         ValueNode *node = model->value[i];
         if (node == model->output && model->fused) continue;
-        size_t bytes = value_bytes(model, &node->value);
+        size_t bytes = value_bytes(model, &node->value), first = forward_moment(model, node->layer);
+        if (node->last_read == after) first = lasting_from(model, first);
         if (node->value.source && (node->value.readers > 0 || node->last_read > 0))
             TRY(memory_piece(model, (Piece){.slot = &node->value.v,
                                             .bytes = bytes,
-                                            .first = forward_moment(model, node->layer),
+                                            .first = first,
                                             .last = node->last_read,
                                             .again = remade_moment(model, node),
-                                            .layer = SIZE_MAX}));
+                                            .layer = SIZE_MAX,
+                                            .lasts = node->last_read == after}));
         if (node->wanted && node->contributions > 0)
             TRY(memory_piece(model, (Piece){.slot = &node->value.g,
                                             .bytes = bytes,
@@ -255,8 +268,6 @@ Status memory_plan(Model *model) {
 Status memory_allocate(Model *model) {
     size_t tmp = arena_bytes(model->tmp);
     if (tmp != SIZE_MAX) arena_book_at(model->tmp, &model->tmp_base, 0, tmp);
-    size_t state = arena_bytes(model->state);
-    if (state != SIZE_MAX) arena_book_at(model->state, &model->state_base, 0, state);
     TRY(arena_commit(model->values_arena));
     TRY(arena_commit(model->tmp));
     TRY(arena_commit(model->state));
@@ -266,13 +277,14 @@ Status memory_allocate(Model *model) {
 
 /* ---- poison ---------------------------------------------------------------------------------------------- */
 
-void memory_enter(Model *model, size_t moment) {
+void memory_enter(Model *model, size_t moment, bool decodes) {
     if (!model->poison) return;
     size_t tmp = arena_bytes(model->tmp);
     if (tmp) memset(model->tmp_base, 0xff, tmp);
     for (size_t i = 0; i < model->pieces; i++) {
         const Piece *piece = &model->piece[i];
-        if ((piece->first == moment || (piece->again > 0 && piece->again == moment)) && piece->bytes)
+        const bool starts = piece->first == moment && !(decodes && piece->lasts);
+        if ((starts || (piece->again > 0 && piece->again == moment)) && piece->bytes)
             memset(model->values_base + piece->offset, 0xff, piece->bytes);
     }
 }

@@ -309,6 +309,7 @@ void model_destroy(Model **handle) {
     free(model->param);
     free(model->packed);
     free(model->piece);
+    free(model->slot);
     while (model->kept) {
         KeptBlock *next = model->kept->next;
         free(model->kept);

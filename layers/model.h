@@ -55,7 +55,10 @@ typedef struct ModelSpec {
     size_t batch_rows, batch_target_rows; /* the most of the global batch, in training */
     bool trains;
     bool carries; /* model_forward will go on from the layers' state: attention keeps its keys and values */
-    bool decodes; /* model_decode will be called: what the decoder reads of the rest stays in memory */
+    /* The most beginnings of targets that model_decode follows at once, at most max_sequences and max_target_rows;
+     * 0: it is not called. Then what the decoder reads of the rest stays in memory, and max_target_length counts the
+     * steps of all passes that go on from each other. */
+    size_t max_beginnings;
     size_t threads;
     /* LOSS_PROBE: the sum over these values of <value, Batch.weight>, for checks of gradients and for
      * looking at what a value depends on. */
@@ -155,12 +158,22 @@ void model_evaluate(Model *model, const Batch *batch, ShardResult *result, int32
  * Where the loss visits the last value in chunks, its memory is taken at the first call: NULL if it is
  * short. A model without a loss has it planned. */
 const Value *model_forward(Model *model, const Batch *batch, bool carry);
-/* The layers that depend on the value "target" once more, on what the last model_forward left of the others: for
- * a decoder that says one symbol after the other. Of the batch, target_ids and the target's stream of rows may
- * have changed, within the planned maxima; sequences and all else must be those of that pass. To follow K
- * beginnings of one source at once, the batch holds the source K times. Needs ModelSpec.decodes; gives what
- * model_forward gives. */
-const Value *model_decode(Model *model, const Batch *batch);
+
+/* What a decoder reads next: any number of beginnings of targets for each source (a sequence of the data), of each
+ * beginning its newest symbol. */
+typedef struct DecodeStep {
+    size_t beginnings;   /* in all, at most max_beginnings */
+    const size_t *first; /* [sources + 1] the first beginning of each source, and the end */
+    const size_t *from;  /* [beginnings] the one of the last step that each goes on from, of the same source; NULL: a
+                          * new start with one beginning of every source, right after model_forward */
+    const int32_t *id;   /* [beginnings] */
+} DecodeStep;
+
+/* One more step of the layers that depend on the value "target", going on from the steps before: recurrent state
+ * and the keys and values of attention follow their beginnings, what these layers read of the others is what the
+ * last model_forward of the batch left, of each source once. A row a beginning, the same bits as model_forward's
+ * for the last symbol of the whole beginning. Needs ModelSpec.max_beginnings; NULL as there. */
+const Value *model_decode(Model *model, const Batch *batch, const DecodeStep *step);
 void model_reset_state(Model *model);
 
 /* Shows the weights of attention of all following forward passes to `look`; NULL: no more. */

@@ -2,7 +2,7 @@
  *
  * model_parts.h: what a Model is made of, for the files that make it: model.c (create and describe),
  * plan.c (what layers ask for), memory.c (where everything lies), pass.c (forward and backward),
- * grad.c (gradients over shards), loss.c and init.c. Nobody else includes it.
+ * decode.c (the decoder, step by step), grad.c (gradients over shards), loss.c and init.c. Nobody else includes it.
  *
  * Memory has a life in moments: with L layers, layer l goes forward at l, the loss is at L, layer l goes
  * backward at 2L - l, and 2L + 1 is after the pass. A fused last layer does all its work at L. A layer that
@@ -18,6 +18,7 @@ typedef struct ValueNode {
     size_t layer;          /* that writes it; SIZE_MAX: the batch */
     bool wanted;           /* something trainable lies at or below its source */
     bool decoded;          /* depends on the target's stream */
+    bool branches;         /* a row per sequence that a decoder reads: in model_decode a row per beginning */
     size_t contributions;  /* to its gradient */
     size_t first_gradient; /* moment of the first */
     size_t last_read;      /* moment of the last use of v */
@@ -63,7 +64,15 @@ typedef struct Piece {
     size_t first, last; /* moments, both included */
     size_t again;       /* one more moment, behind them; 0: none */
     size_t layer;       /* that saves it; SIZE_MAX: not saved memory */
+    bool lasts;         /* until the next forward */
 } Piece;
+
+/* State of a layer that passes carry on, [sequences, count]. */
+typedef struct StateSlot {
+    void *at; /* the layer's pointer to it */
+    size_t count, layer;
+    size_t step; /* reals per step, if it grows with the steps; else 0 */
+} StateSlot;
 
 /* One step of the fold over this rank's shards: make a leaf, or add one buffer to another. Buffers are
  * the segments' gradient blocks, then one buffer per level of the tree. */
@@ -110,6 +119,8 @@ struct Model {
     size_t aliases;
     Piece *piece;
     size_t pieces;
+    StateSlot *slot;
+    size_t slots;
 
     ValueNode *data, *target, *context; /* of the batch; the last two NULL where there are none */
     ValueNode *output;
@@ -118,7 +129,7 @@ struct Model {
 
     Arena *values_arena, *tmp, *state, *index;
     Arena *fold; /* of gradients: levels of the tree, shared parameters */
-    char *values_base, *tmp_base, *state_base;
+    char *values_base, *tmp_base;
     ModelMemory memory;
     real *parameters, *packed_block;
     real *whole_output; /* of a fused last layer, for model_forward */
@@ -127,6 +138,12 @@ struct Model {
     size_t counted_rows;
     uint32_t *own_counts; /* [counted_rows], for a caller who gives none */
     bool counts_given;
+
+    /* of model_decode */
+    size_t decoded;       /* steps since the start */
+    real *gathered;       /* [max_beginnings, GATHER_COLUMNS] */
+    size_t *unit;         /* [max_beginnings + 1] 0, 1, ...: offsets of single steps */
+    real *branch_context; /* [max_beginnings, context_features] the context of each beginning; NULL: not read */
 
     /* the loss's own */
     size_t chunk; /* rows it visits at once; mse: pieces it sums at most */
@@ -164,9 +181,18 @@ MUST_CHECK Status memory_allocate(Model *model);
 MUST_CHECK Status memory_piece(Model *model, Piece piece);
 size_t forward_moment(const Model *model, size_t layer);
 size_t backward_moment(const Model *model, size_t layer);
-/* For model_poison: what happens at the start and the end of a moment. */
-void memory_enter(Model *model, size_t moment);
+/* For model_poison: what happens at the start and the end of a moment; what lasts is left to a pass that decodes. */
+void memory_enter(Model *model, size_t moment, bool decodes);
 void memory_leave(Model *model, size_t moment);
+
+/* ---- decode.c ---- */
+/* If model_decode will be called: that nothing which depends on the target looks ahead; then its memory. Before
+ * aliases take the places of layers' inputs. */
+MUST_CHECK Status decode_plan(Model *model);
+
+/* ---- pass.c ---- */
+/* Forward alone, of all layers or of those that decode; NULL if memory for the output is short. */
+const Value *pass_forward(Model *model, const Pass *pass, const Batch *batch);
 
 /* ---- grad.c ---- */
 MUST_CHECK Status grad_plan(Model *model);

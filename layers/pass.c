@@ -110,7 +110,7 @@ static void layer_forward(Model *model, const Pass *pass, size_t l) {
     LayerNode *node = &model->node[l];
     const Clock clock = clock_start(model);
     if (!node->layer.type->needs) need_layer(model, l);
-    memory_enter(model, forward_moment(model, l));
+    memory_enter(model, forward_moment(model, l), pass->decodes);
     node->layer.type->forward(&node->layer, pass);
     memory_leave(model, forward_moment(model, l));
     clock_stop(model, node, &clock, &node->time.forward);
@@ -120,7 +120,7 @@ static void layer_forward(Model *model, const Pass *pass, size_t l) {
 static void layer_backward(Model *model, const Pass *pass, size_t l) {
     LayerNode *node = &model->node[l];
     const Clock clock = clock_start(model);
-    memory_enter(model, backward_moment(model, l));
+    memory_enter(model, backward_moment(model, l), false);
     if (node->active) {
         if (node->remade) node->layer.type->forward(&node->layer, pass);
         node->layer.type->backward(&node->layer, pass);
@@ -140,7 +140,7 @@ static void run_loss(Model *model, const Pass *pass, const Batch *batch, ShardRe
     LayerNode *last = &model->node[model->layers - 1];
     const Clock clock = clock_start(model);
     if (model->fused) need_layer(model, model->layers - 1);
-    memory_enter(model, model->layers);
+    memory_enter(model, model->layers, false);
     loss_run(model, pass, batch, result, predicted);
     if (pass->backward && model->fused && last->active) grad_layer_done(model, pass, model->layers - 1);
     if (pass->backward) memory_leave(model, model->layers);
@@ -178,8 +178,7 @@ void model_evaluate(Model *model, const Batch *batch, ShardResult *result, int32
     run_loss(model, &pass, batch, result, predicted);
 }
 
-/* Forward alone, of all layers or of those that decode. */
-static const Value *forward_only(Model *model, const Pass *pass, const Batch *batch, bool decode) {
+const Value *pass_forward(Model *model, const Pass *pass, const Batch *batch) {
     Value *out = &model->output->value;
     const size_t last = model->layers - 1;
     if (model->fused && !model->whole_output) {
@@ -191,9 +190,9 @@ static const Value *forward_only(Model *model, const Pass *pass, const Batch *ba
     }
     bind_batch(model, batch);
     for (size_t l = 0; l < last; l++)
-        if (!decode || model->node[l].decodes) layer_forward(model, pass, l);
+        if (!pass->decodes || model->node[l].decodes) layer_forward(model, pass, l);
     need_layer(model, last);
-    memory_enter(model, forward_moment(model, last));
+    memory_enter(model, forward_moment(model, last), pass->decodes);
     const Clock clock = clock_start(model);
     model->node[last].layer.type->forward(&model->node[last].layer, pass);
     clock_stop(model, &model->node[last], &clock, &model->node[last].time.forward);
@@ -202,17 +201,15 @@ static const Value *forward_only(Model *model, const Pass *pass, const Batch *ba
 
 const Value *model_forward(Model *model, const Batch *batch, bool carry) {
     const Pass pass = {.rows = batch->rows, .carry_state = carry, .look = model->look, .sink = &model->sink};
-    return forward_only(model, &pass, batch, false);
-}
-
-const Value *model_decode(Model *model, const Batch *batch) {
-    const Pass pass = {.rows = batch->rows, .look = model->look, .sink = &model->sink};
-    return forward_only(model, &pass, batch, true);
+    return pass_forward(model, &pass, batch);
 }
 
 void model_reset_state(Model *model) {
-    size_t bytes = arena_bytes(model->state);
-    if (bytes) memset(model->state_base, 0, bytes);
+    for (size_t i = 0; i < model->slots; i++) {
+        const StateSlot *slot = &model->slot[i];
+        real *state = *(real **)slot->at;
+        if (!slot->step && state) memset(state, 0, model->spec->max_sequences * slot->count * sizeof *state);
+    }
 }
 
 void model_look(Model *model, Look *look) {

@@ -42,8 +42,9 @@ bool plan_trains(const Plan *plan) {
 bool plan_recomputes(const Plan *plan) {
     return plan->model->spec->trains && plan->model->spec->layer[plan->model->planning].recompute;
 }
-bool plan_carries(const Plan *plan) {
-    return plan->model->spec->carries;
+bool plan_carries(const Plan *plan, Grain grain) {
+    const ModelSpec *spec = plan->model->spec;
+    return spec->carries || (grain == PER_TARGET_STEP && spec->max_beginnings > 0);
 }
 size_t plan_threads(const Plan *plan) {
     return plan->model->spec->threads;
@@ -284,14 +285,7 @@ static size_t bytes_of(size_t count, size_t element) {
     return size_multiply(count, element, &bytes) ? bytes : SIZE_MAX;
 }
 
-void plan_saved(Plan *plan, void *slot, size_t count) {
-    LayerNode *node = &plan->model->node[plan->model->planning];
-    node->remade = plan_recomputes(plan) && !node->layer.type->recomputes;
-    if (plan_recomputes(plan)) plan_tmp(plan, slot, count);
-    else plan_passed(plan, slot, count);
-}
-
-void plan_passed(Plan *plan, void *slot, size_t count) {
+static void save(Plan *plan, void *slot, size_t count, bool lasts) {
     Model *model = plan->model;
     if (model->status != OK) return;
     if (!size_fits(count, 1)) {
@@ -300,17 +294,50 @@ void plan_passed(Plan *plan, void *slot, size_t count) {
                       "%zu saved numbers overflow the address space; make the layer or the batch smaller", count);
         return;
     }
-    model->status = memory_piece(model, (Piece){.slot = slot, .bytes = count * sizeof(real), .layer = model->planning});
+    model->status = memory_piece(
+        model, (Piece){.slot = slot, .bytes = count * sizeof(real), .layer = model->planning, .lasts = lasts});
+}
+
+void plan_saved(Plan *plan, void *slot, size_t count) {
+    LayerNode *node = &plan->model->node[plan->model->planning];
+    node->remade = plan_recomputes(plan) && !node->layer.type->recomputes;
+    if (plan_recomputes(plan)) plan_tmp(plan, slot, count);
+    else plan_passed(plan, slot, count);
+}
+
+void plan_passed(Plan *plan, void *slot, size_t count) {
+    save(plan, slot, count, false);
+}
+
+void plan_lasting(Plan *plan, void *slot, size_t count) {
+    save(plan, slot, count, true);
 }
 
 void plan_tmp(Plan *plan, void *slot, size_t count) {
     arena_book(plan->model->tmp, slot, bytes_of(count, sizeof(real)));
 }
 
-void plan_state(Plan *plan, void *slot, size_t count_per_sequence) {
+static void book_state(Model *model, StateSlot slot, size_t sequences) {
     size_t count;
-    if (!size_multiply(count_per_sequence, plan->model->spec->max_sequences, &count)) count = SIZE_MAX;
-    arena_book(plan->model->state, slot, bytes_of(count, sizeof(real)));
+    if (model->status != OK) return;
+    if (!size_multiply(slot.count, sequences, &count)) count = SIZE_MAX;
+    slot.layer = model->planning;
+    model->status = model_grow((void **)&model->slot, model->slots, sizeof *model->slot);
+    if (model->status != OK) return;
+    model->slot[model->slots++] = slot;
+    arena_book(model->state, slot.at, bytes_of(count, sizeof(real)));
+}
+
+void plan_state(Plan *plan, void *slot, size_t count_per_sequence) {
+    book_state(plan->model, (StateSlot){.at = slot, .count = count_per_sequence}, plan_max_sequences(plan));
+}
+
+void plan_past(Plan *plan, void *slot, Grain grain, size_t count_per_step) {
+    const ModelSpec *spec = plan->model->spec;
+    size_t count;
+    if (!size_multiply(plan_max_length(plan, grain), count_per_step, &count)) count = SIZE_MAX;
+    book_state(plan->model, (StateSlot){.at = slot, .count = count, .step = count_per_step},
+               spec->carries ? spec->max_sequences : spec->max_beginnings);
 }
 
 void plan_index(Plan *plan, void *slot, size_t count) {

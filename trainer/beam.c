@@ -19,6 +19,7 @@ struct Beam {
     BeamConfig config;
     size_t room, most, live, length, kept;
     double *log_p;                   /* [K] of the beginnings */
+    size_t *parent;                  /* [K] */
     int32_t *symbol, *spare, *found; /* [K, room] the beginnings, the next ones; [room] the result */
     Continuation *best;              /* [K] */
     BeamResult result;
@@ -32,13 +33,14 @@ Status beam_create(const BeamConfig *config, size_t room, Beam **out) {
     if (b) {
         *b = (Beam){.config = *config, .room = room};
         b->log_p = calloc(k, sizeof *b->log_p);
+        b->parent = calloc(k, sizeof *b->parent);
         b->symbol = calloc(cells, sizeof *b->symbol);
         b->spare = calloc(cells, sizeof *b->spare);
         b->found = calloc(room, sizeof *b->found);
         b->best = calloc(k, sizeof *b->best);
     }
     *out = b;
-    if (b && b->log_p && b->symbol && b->spare && b->found && b->best) return OK;
+    if (b && b->log_p && b->parent && b->symbol && b->spare && b->found && b->best) return OK;
     beam_destroy(out);
     return status_fail(ERR_USAGE, "memory: no room for %zu beams of %zu symbols; use fewer", k, room);
 }
@@ -47,6 +49,7 @@ void beam_destroy(Beam **beam) {
     Beam *b = *beam;
     if (!b) return;
     free(b->log_p);
+    free(b->parent);
     free(b->symbol);
     free(b->spare);
     free(b->found);
@@ -74,6 +77,10 @@ size_t beam_length(const Beam *b) {
 
 const int32_t *beam_beginning(const Beam *b, size_t i) {
     return b->symbol + i * b->room;
+}
+
+size_t beam_parent(const Beam *b, size_t i) {
+    return b->parent[i];
 }
 
 BeamResult beam_result(const Beam *b) {
@@ -145,6 +152,7 @@ static void go_on(Beam *b, const Continuation *c, size_t at) {
     int32_t *to = b->spare + at * b->room;
     memcpy(to, beam_beginning(b, c->beginning), (b->length - 1) * sizeof *to);
     to[b->length - 1] = c->symbol;
+    b->parent[at] = c->beginning;
 }
 
 /* The first beginning is the most probable one. */

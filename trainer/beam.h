@@ -47,6 +47,8 @@ void beam_start(Beam *beam, size_t most);
 size_t beam_live(const Beam *beam);
 size_t beam_length(const Beam *beam);
 const int32_t *beam_beginning(const Beam *beam, size_t i);
+/* Which of the beginnings before the last step number i goes on from. */
+size_t beam_parent(const Beam *beam, size_t i);
 
 /* log_p [live, symbols + 1]: of what follows each beginning; -INFINITY: impossible. */
 void beam_step(Beam *beam, const double *log_p);

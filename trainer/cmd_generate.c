@@ -182,21 +182,23 @@ static void release(Texts *t) {
 
 /* ---- the command ---------------------------------------------------------------------------------------- */
 
-static bool flag_of(const LayerSpec *layer, const char *name, bool fallback) {
-    for (const Key *k = layer->type->keys; k && k->name; k++)
-        if (strcmp(k->name, name) == 0) return *(const bool *)((const char *)layer->config + k->offset);
-    return fallback;
-}
-
 /* A layer that looks ahead cannot write text token by token. */
 static Status refuse_looking_ahead(const Config *c) {
-    for (size_t i = 0; i < c->layers; i++) {
-        const LayerSpec *l = &c->layer[i];
-        bool both = flag_of(l, "bidirectional", false), ahead = !flag_of(l, "causal", true);
-        if (both || ahead)
+    for (size_t l = 0; l < c->layers; l++) {
+        const LayerSpec *spec = &c->layer[l];
+        for (size_t i = 0; spec->type->looks_ahead && i < (spec->inputs ? spec->inputs : 1); i++) {
+            const char *key = spec->type->looks_ahead(spec->config, spec->inputs, i);
+            if (!key) continue;
+            const bool both = strcmp(key, "bidirectional") == 0;
             return status_fail(
-                ERR_USAGE, "generate: layer %s is %s: it reads what is yet to be written; train a model %s", l->name,
-                both ? "bidirectional" : "not causal", both ? "with one direction" : "with causal: true");
+                ERR_USAGE, "generate: layer %s is %s: it reads what is yet to be written; train a model %s", spec->name,
+                both   ? "bidirectional"
+                : *key ? "not causal"
+                       : spec->type->kind,
+                both   ? "with one direction"
+                : *key ? "with causal: true"
+                       : "without it");
+        }
     }
     return OK;
 }

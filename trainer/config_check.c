@@ -315,4 +315,5 @@ void config_check(Reader *reader, const Node *root, Config *config) {
     const Entry *model = node_entry(root, "model");
     recompute_check(&check, config);
     if (model) sparse_check(&check, &config->model, model->value, "model");
+    if (model) decoder_check(reader, model->value, config);
 }

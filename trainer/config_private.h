@@ -201,6 +201,11 @@ const char **layer_names(Reader *reader, const Node *model);
 Node *layer_map(Reader *reader, Entry *item);
 void layers_set(Reader *reader, Node *model, Config *config);
 
+/* ---- decoders (config_decoder.c) --------------------------------------------------------------------- */
+
+/* Reports layers that read the target and look at later steps of it. */
+void decoder_check(Reader *reader, const Node *model, const Config *config);
+
 /* ---- overrides (config_override.c), rules (config_check.c) ------------------------------------------ */
 
 void override_apply(Reader *reader, Node *root, const char *text, size_t number);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * decode.c: see decode.h. Greedy is a beam of one, and a draw is a beam of one for which nothing else is
- * possible. A source that is through keeps one row a copy: a sequence has at least one step. */
+ * possible. A source that is through takes no part in further steps. */
 #include "trainer/decode.h"
 
 #include <math.h>
@@ -15,11 +15,13 @@ struct Decoder {
     Engine *engine;
     DecodeConfig config;
     size_t sources, room;
-    Beam **beam;           /* [sources] */
-    double *log_p;         /* [beams, symbols + 1] */
-    Candidate *candidate;  /* [symbols + 1] */
-    size_t *target_offset; /* [sources beams + 1] */
-    int32_t *target_ids;   /* [rows] */
+    Beam **beam;          /* [sources] */
+    double *log_p;        /* [beams, symbols + 1] */
+    Candidate *candidate; /* [symbols + 1] */
+    /* The step at hand and the one before, see DecodeStep. */
+    size_t *first, *before; /* [sources + 1] */
+    size_t *from;           /* [sources beams] */
+    int32_t *id;            /* the same */
 };
 
 size_t decode_most(const DecodeConfig *c, size_t length) {
@@ -39,14 +41,16 @@ Status decoder_create(Engine *engine, const DecodeConfig *config, size_t room, D
     const ModelSpec *spec = &engine->spec;
     Decoder *d = calloc(1, sizeof *d);
     if (!d) return status_fail(ERR_USAGE, "memory: no room for the decoder; free some");
-    *d = (Decoder){.engine = engine, .config = *config, .sources = spec->max_sequences / config->beams, .room = room};
+    *d = (Decoder){.engine = engine, .config = *config, .sources = spec->max_beginnings / config->beams, .room = room};
     size_t classes = config->symbols + 1;
     d->beam = calloc(d->sources + 1, sizeof *d->beam);
     d->log_p = calloc(config->beams * classes, sizeof *d->log_p);
     d->candidate = calloc(classes, sizeof *d->candidate);
-    d->target_offset = calloc(spec->max_sequences + 1, sizeof *d->target_offset);
-    d->target_ids = calloc(spec->max_target_rows + 1, sizeof *d->target_ids);
-    Status status = d->beam && d->log_p && d->candidate && d->target_offset && d->target_ids
+    d->first = calloc(d->sources + 1, sizeof *d->first);
+    d->before = calloc(d->sources + 1, sizeof *d->before);
+    d->from = calloc(spec->max_beginnings, sizeof *d->from);
+    d->id = calloc(spec->max_beginnings, sizeof *d->id);
+    Status status = d->beam && d->log_p && d->candidate && d->first && d->before && d->from && d->id
                         ? OK
                         : status_fail(ERR_USAGE,
                                       "memory: no room to decode %zu sequences at once; make "
@@ -66,31 +70,28 @@ void decoder_destroy(Decoder **decoder) {
     free(d->beam);
     free(d->log_p);
     free(d->candidate);
-    free(d->target_offset);
-    free(d->target_ids);
+    free(d->first);
+    free(d->before);
+    free(d->from);
+    free(d->id);
     free(d);
     *decoder = NULL;
 }
 
-/* What the decoder reads next: the beginnings of each source, behind the symbol that stands for the start. */
-static bool write_beginnings(Decoder *d, size_t sources, Rows *rows) {
-    const int32_t start = (int32_t)d->config.symbols;
-    size_t row = 0, b = 0;
-    bool any = false;
-    rows->target_longest = 1;
-    for (size_t i = 0; i < sources; i++) {
-        size_t live = beam_live(d->beam[i]), length = beam_length(d->beam[i]);
-        any |= live > 0;
-        for (size_t k = 0; k < d->config.beams; k++, b++) {
-            size_t count = k < live ? length : 0;
-            d->target_ids[row] = start;
-            memcpy(d->target_ids + row + 1, beam_beginning(d->beam[i], k < live ? k : 0), count * sizeof start);
-            row += count + 1;
-            d->target_offset[b + 1] = row;
-            if (count + 1 > rows->target_longest) rows->target_longest = count + 1;
+/* What the decoder reads next: the newest symbol of each beginning, at first the one that stands for the start. */
+static DecodeStep next_step(Decoder *d, size_t sources, bool starts) {
+    size_t *before = d->first, b = 0;
+    d->first = d->before;
+    d->before = before;
+    for (size_t i = d->first[0] = 0; i < sources; i++) {
+        const Beam *beam = d->beam[i];
+        for (size_t k = 0; k < beam_live(beam); k++, b++) {
+            d->from[b] = before[i] + (starts ? 0 : beam_parent(beam, k));
+            d->id[b] = starts ? (int32_t)d->config.symbols : beam_beginning(beam, k)[beam_length(beam) - 1];
         }
+        d->first[i + 1] = b;
     }
-    return any;
+    return (DecodeStep){b, d->first, starts ? NULL : d->from, d->id};
 }
 
 /* The draw is certain, all else impossible; its own probability is that of the model. */
@@ -103,9 +104,9 @@ static void draw(const Decoder *d, const float *logit, uint64_t number, size_t l
 }
 
 static void step_source(Decoder *d, size_t i, uint64_t number, const Value *out) {
-    size_t classes = d->config.symbols + 1, first = i * d->config.beams;
+    size_t classes = d->config.symbols + 1;
     for (size_t k = 0; k < beam_live(d->beam[i]); k++) {
-        const float *logit = out->v + (d->target_offset[first + k + 1] - 1) * out->features;
+        const float *logit = out->v + (d->first[i] + k) * out->features;
         double *log_p = d->log_p + k * classes, at0 = log_probability(logit, out->features, 0);
         for (size_t c = 0; c < classes; c++) log_p[c] = at0 + ((double)logit[c] - (double)logit[0]);
         if (d->config.sampling) draw(d, logit, number, beam_length(d->beam[i]), log_p);
@@ -114,17 +115,14 @@ static void step_source(Decoder *d, size_t i, uint64_t number, const Value *out)
 }
 
 void decoder_run(Decoder *d, const Batch *batch, uint64_t first, Decoded *out) {
-    Batch reading = *batch;
-    size_t k = d->config.beams, sources = batch->rows.sequences / k;
-    reading.rows.target_offset = d->target_offset;
-    reading.target_ids = d->target_ids;
+    const size_t sources = batch->rows.sequences;
     for (size_t i = 0; i < sources; i++) {
-        size_t length = batch->rows.offset[i * k + 1] - batch->rows.offset[i * k];
+        size_t length = batch->rows.offset[i + 1] - batch->rows.offset[i];
         size_t most = decode_most(&d->config, length);
         beam_start(d->beam[i], most < d->room ? most : d->room);
     }
-    while (write_beginnings(d, sources, &reading.rows)) {
-        const Value *logits = model_decode(d->engine->model, &reading);
+    for (DecodeStep step = next_step(d, sources, true); step.beginnings > 0; step = next_step(d, sources, false)) {
+        const Value *logits = model_decode(d->engine->model, batch, &step);
         for (size_t i = 0; i < sources; i++) step_source(d, i, first + i, logits);
     }
     for (size_t i = 0; i < sources; i++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * decode.h: targets written by a model with a decoder, symbol by symbol: greedy, by beam search (beam.h), or
- * drawn. The encoder runs once; the decoder reads all that is written so far again for every symbol, so that
- * a target of n symbols costs as much as n (n + 1) / 2 steps of training forward. Every source is decoded by
+ * drawn. The encoder runs once for each source. A symbol is one step of the decoder, which goes on from its
+ * state: the same work for each symbol, but for attention to the symbols before. Every source is decoded by
  * itself: what it gives does not depend on the batch, nor on ranks. */
 #ifndef LOCKSTEP_TRAINER_DECODE_H
 #define LOCKSTEP_TRAINER_DECODE_H
@@ -11,7 +11,7 @@
 #include "trainer/sampling.h"
 
 typedef struct DecodeConfig {
-    size_t beams; /* at least 1; each source stands in the batch so many times */
+    size_t beams; /* at least 1 */
     double length_penalty;
     const Sampling *sampling; /* NULL: the most probable; else drawn, with one beam */
     size_t symbols;           /* V, and V is the end */
@@ -31,8 +31,8 @@ typedef struct Decoder Decoder;
 /* The most target steps that a source of `length` steps can get. */
 size_t decode_most(const DecodeConfig *config, size_t length);
 
-/* For an engine made with `decodes` whose passes hold at most `room` symbols, the end counted: longer ones are
- * cut there. The caller's: decoder_destroy. Local. */
+/* For an engine made with max_beginnings, of `beams` for each source of a batch, and targets of at most `room`
+ * symbols, the end counted: longer ones are cut there. The caller's: decoder_destroy. Local. */
 MUST_CHECK Status decoder_create(Engine *engine, const DecodeConfig *config, size_t room, Decoder **out);
 void decoder_destroy(Decoder **decoder);
 

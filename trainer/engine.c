@@ -33,7 +33,7 @@ static void spec_fill(Engine *e, const EngineUse *use) {
     s->seq_len = c->data.seq_len;
     s->max_length = use->max_length;
     s->max_target_length = info->target_vocabulary ? use->max_target_length : 0;
-    s->decodes = use->decodes;
+    s->max_beginnings = use->max_beginnings;
     s->max_shards = e->group;
     s->total_shards = e->shards;
     s->trains = use->trains;
@@ -97,14 +97,17 @@ static Status plan(Engine *e, const EngineUse *use) {
     if (!size_multiply(e->spec.max_sequences, use->max_length, &e->spec.max_rows))
         return status_fail(ERR_USAGE, "config: train.batch_size: %zu sequences of %zu steps overflow; make it smaller",
                            use->batch_size, use->max_length);
-    if (!size_multiply(e->spec.max_sequences, e->spec.max_target_length, &e->spec.max_target_rows))
+    const size_t target_rows = use->max_target_rows ? use->max_target_rows : e->spec.max_target_length;
+    if (!size_multiply(e->spec.max_sequences, target_rows, &e->spec.max_target_rows))
         return status_fail(ERR_USAGE, "config: train.batch_size: %zu targets of %zu steps overflow; make it smaller",
-                           use->batch_size, use->max_target_length);
+                           use->batch_size, target_rows);
     size_t longest = use->max_length > e->spec.max_target_length ? use->max_length : e->spec.max_target_length;
     if (use->trains && use->batch_size <= UINT32_MAX / (longest ? longest : 1)) {
         e->spec.batch_rows = use->batch_size * use->max_length;
         e->spec.batch_target_rows = use->batch_size * e->spec.max_target_length;
     }
+    if (e->spec.max_target_rows < use->max_beginnings) e->spec.max_target_rows = use->max_beginnings;
+    if (e->spec.max_sequences < use->max_beginnings) e->spec.max_sequences = use->max_beginnings;
     TRY(ops_start(comm_threads(e->comm)));
     TRY(model_create(&e->spec, &e->model));
     e->memory = model_memory(e->model);

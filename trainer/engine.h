@@ -37,9 +37,10 @@ typedef struct EngineUse {
     size_t shards;
     size_t batch_size;        /* global: sequences of the largest batch */
     size_t max_length;        /* time steps of the longest sequence in any pass */
-    size_t max_target_length; /* with a decoder: rows of the longest target in any pass */
+    size_t max_target_length; /* with a decoder: steps of the longest target, written ones included */
+    size_t max_target_rows;   /* of a target in one pass; 0: max_target_length */
+    size_t max_beginnings;    /* that model_decode follows at once on a rank; 0: it will not be called */
     bool trains;
-    bool decodes; /* model_decode will be called */
     bool carries; /* passes go on from the layers' state */
 } EngineUse;
 

@@ -12,7 +12,6 @@ struct Loader {
     const Engine *engine;
     const Data *data;
     Split split;
-    size_t repeat;
     Order *order;
     Arena *arena;
     size_t *offset, *target_offset, *shard;
@@ -51,11 +50,7 @@ Status loader_create(const Engine *engine, const Data *data, Split split, Loader
     *out = NULL;
     Loader *l = calloc(1, sizeof *l);
     if (!l) return status_fail(ERR_USAGE, "memory: no room for the loader; free some");
-    *l = (Loader){.engine = engine,
-                  .data = data,
-                  .split = split,
-                  .repeat = config.repeat ? config.repeat : 1,
-                  .arena = arena_create("batch")};
+    *l = (Loader){.engine = engine, .data = data, .split = split, .arena = arena_create("batch")};
     book(l);
     OrderConfig order = {config.batch_size, config.shuffle, config.bucket, (uint64_t)engine->config->run.seed};
     Status status = arena_commit(l->arena);
@@ -128,8 +123,7 @@ const Batch *loader_load(Loader *l, uint64_t epoch, size_t index, size_t first_s
     for (size_t s = first_shard; s < end_shard; s++) {
         size_t first, end;
         fold_items(count, rows->total_shards, s, &first, &end);
-        for (size_t i = first; i < end; i++)
-            for (size_t k = 0; k < l->repeat; k++) append(l, order_pick(l->order, batch, i), i * l->repeat + k);
+        for (size_t i = first; i < end; i++) append(l, order_pick(l->order, batch, i), i);
         l->shard[s - first_shard + 1] = rows->sequences;
     }
     return &l->batch;

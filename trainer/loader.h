@@ -11,13 +11,11 @@ typedef struct Loader Loader;
 
 typedef struct LoaderConfig {
     size_t batch_size; /* sequences */
-    size_t repeat;     /* copies of each, one behind the other: for several beginnings of one target; 0: 1 */
     bool shuffle;      /* every epoch anew */
     bool bucket;       /* batches of similar length (order.h) */
 } LoaderConfig;
 
-/* Batches of `split`, each cut into the engine's shards, of which every copy of a sequence is in one. The
- * caller's: loader_destroy. Local. */
+/* Batches of `split`, each cut into the engine's shards. The caller's: loader_destroy. Local. */
 MUST_CHECK Status loader_create(const Engine *engine, const Data *data, Split split, LoaderConfig config, Loader **out);
 /* As training (shuffled) and evaluation see it, by the config. */
 LoaderConfig loader_config(const Config *config, bool training);

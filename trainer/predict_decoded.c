@@ -132,10 +132,10 @@ static size_t most_positions(const Config *c) {
     return most;
 }
 
-static Status build(Predictor *p) {
+static Status build(Predictor *p, bool looks) {
     const Restored *r = p->restored;
     DataInfo info = *data_info(p->data);
-    size_t shards = comm_size(p->comm), share, copies, positions = most_positions(r->config);
+    size_t shards = comm_size(p->comm), share, beginnings, positions = most_positions(r->config);
     if (info.ids && r->vocabulary_size > 0) {
         if (info.vocabulary > r->vocabulary_size)
             return status_fail(ERR_DATA, "--data: has ids up to %zu, and the model was trained with %zu of them",
@@ -149,15 +149,17 @@ static Status build(Predictor *p) {
     if (p->room > positions) p->room = positions;
     p->batch_size = r->config->train.batch_size < p->sequences ? r->config->train.batch_size : p->sequences;
     share = p->batch_size / shards + (p->batch_size % shards != 0);
-    if (!size_multiply(share, p->config.beams, &copies) || !size_multiply(copies, shards, &copies))
+    if (!size_multiply(share, p->config.beams, &beginnings))
         return status_fail(ERR_USAGE, "--beam (command line): %zu beams of %zu sequences overflow", p->config.beams,
                            share);
     EngineUse use = {.info = &info,
                      .shards = shards,
-                     .batch_size = copies,
+                     .batch_size = p->batch_size,
                      .max_length = info.longest,
                      .max_target_length = p->room > info.longest_target ? p->room : info.longest_target,
-                     .decodes = true};
+                     .max_target_rows = info.longest_target ? info.longest_target : 1,
+                     .max_beginnings = beginnings};
+    if (looks) use.max_target_rows = use.max_target_length; /* a pass reads the results as targets */
     TRY(engine_create(p->comm, r->config, &use, &p->engine));
     Status status = engine_load(p->engine, r->file);
     return status == OK ? OK : status_context(status, "%s", r->path);
@@ -166,7 +168,7 @@ static Status build(Predictor *p) {
 static Status make_room(Predictor *p) {
     size_t shards = comm_size(p->comm), share = p->batch_size / shards + 1, cells;
     if (!size_multiply(share, p->room, &cells)) return status_fail(ERR_USAGE, "predict: sizes overflow");
-    LoaderConfig loader = {.batch_size = p->batch_size, .repeat = p->config.beams};
+    LoaderConfig loader = {.batch_size = p->batch_size};
     TRY(loader_create(p->engine, p->data, SPLIT_ALL, loader, &p->loader));
     TRY(decoder_create(p->engine, &p->config, p->room, &p->decoder));
     p->decoded = calloc(share, sizeof *p->decoded);
@@ -183,8 +185,8 @@ static Status make_room(Predictor *p) {
 /* Loss of the targets that are given, by the pass that has read them. */
 static void score_targets(const Predictor *p, const Batch *batch, const Value *out) {
     const Rows *rows = &batch->rows;
-    for (size_t b = 0; b < rows->sequences; b += p->config.beams) {
-        Head *h = &p->head[b / p->config.beams];
+    for (size_t b = 0; b < rows->sequences; b++) {
+        Head *h = &p->head[b];
         *h = (Head){0};
         for (size_t row = rows->target_offset[b]; batch->classes && row < rows->target_offset[b + 1]; row++) {
             h->loss -= log_probability(out->v + row * out->features, out->features, (size_t)batch->classes[row]);
@@ -200,7 +202,7 @@ static void take_result(Predictor *p, const Batch *batch, size_t i) {
     h->count = d->count;
     h->ended = d->ended;
     memcpy(p->symbol + i * p->room, d->symbol, d->count * sizeof *d->symbol);
-    const int32_t *wanted = h->targets ? batch->classes + batch->rows.target_offset[i * p->config.beams] : NULL;
+    const int32_t *wanted = h->targets ? batch->classes + batch->rows.target_offset[i] : NULL;
     h->exact =
         wanted && d->ended && d->count + 1 == h->targets && memcmp(d->symbol, wanted, d->count * sizeof *wanted) == 0;
 }
@@ -212,7 +214,7 @@ static Status decode_share(Predictor *p, size_t index, size_t first) {
     if (!out) return status_fail(ERR_USAGE, "memory: no room for the model's output; lower --max-length");
     score_targets(p, batch, out);
     decoder_run(p->decoder, batch, first, p->decoded);
-    for (size_t i = 0; i < batch->rows.sequences / p->config.beams; i++) take_result(p, batch, i);
+    for (size_t i = 0; i < batch->rows.sequences; i++) take_result(p, batch, i);
     return OK;
 }
 
@@ -394,7 +396,7 @@ static void release(Predictor *p) {
 static Status run(Predictor *p, const char *data, const char *out, const char *attention) {
     TRY(comm_agree(p->comm, open_data(p->restored, data, &p->data)));
     p->sequences = data_sequences(p->data, SPLIT_ALL);
-    TRY(build(p));
+    TRY(build(p, attention != NULL));
     TRY(comm_agree(p->comm, make_room(p)));
     for (size_t b = 0; b < loader_batches(p->loader); b++) TRY(decode_batch(p, b));
     if (attention) TRY(show_attention(p, attention));

@@ -120,8 +120,8 @@ Status session_build(Session *s, size_t shards) {
                      .batch_size = s->config->train.batch_size,
                      .max_length = info->longest,
                      .max_target_length = info->longest_target,
-                     .trains = true,
-                     .decodes = info->target_vocabulary && s->config->log.predictions > 0};
+                     .max_beginnings = info->target_vocabulary && s->config->log.predictions > 0 ? 1 : 0,
+                     .trains = true};
     TRY(engine_create(s->comm, s->config, &use, &s->engine));
     return comm_agree(s->comm, make_steps(s));
 }

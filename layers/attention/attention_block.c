@@ -52,14 +52,17 @@ static Status plan_free(AttentionBlock *block, Layer *layer, Plan *plan) {
     return dense_plan(&block->out, layer, plan, name, init, block->bias ? &init : NULL);
 }
 
-static Status plan_past(AttentionBlock *block, const Layer *layer, Plan *plan) {
+static Status plan_carried(AttentionBlock *block, const Layer *layer, Plan *plan) {
     size_t reals;
     block->steps = plan_max_length(plan, block->grain);
     if (!size_multiply3(block->steps, 2 * block->P, sizeof(double), &reals) ||
         !size_multiply(reals, plan_max_sequences(plan), &reals))
         return plan_fail(layer, NULL, "the keys and values of %zu steps overflow the address space", block->steps);
-    plan_state(plan, &block->state.kv, block->steps * 2 * block->P);
+    plan_past(plan, &block->state.kv, block->grain, 2 * block->P);
     plan_state(plan, &block->state.past, 1);
+    plan_index(plan, &block->index.query, plan_max_rows(plan, block->grain) + 1);
+    plan_index(plan, &block->index.key, plan_max_rows(plan, block->grain) + 1);
+    plan_index(plan, &block->index.end, plan_max_rows(plan, block->grain) + 1);
     return OK;
 }
 
@@ -84,14 +87,18 @@ Status attention_plan(AttentionBlock *block, Layer *layer, Plan *plan) {
     block->threads = plan_threads(plan);
     block->scale = (real)(1 / sqrt((double)block->d));
     block->layer = layer->key;
-    if (plan_carries(plan) && block->causal) TRY(plan_past(block, layer, plan));
+    if (plan_carries(plan, block->grain) && block->causal) TRY(plan_carried(block, layer, plan));
+    /* A past of the queries alone: the keys belong to a stream that does not go on. */
+    block->lasts = plan_carries(plan, block->grain) && block->key_grain != block->grain;
+    if (block->lasts) plan_lasting(plan, &block->memory, plan_max_rows(plan, block->key_grain) * block->ldk);
     return block->names == ATTENTION_TORCH ? plan_torch(block, layer, plan) : plan_free(block, layer, plan);
 }
 
 void attention_plan_saved(const AttentionBlock *block, Plan *plan, AttentionSaved *saved) {
     size_t rows = plan_max_rows(plan, block->grain);
     plan_saved(plan, &saved->q, rows * block->ldq);
-    if (!block->together) plan_saved(plan, &saved->kv, plan_max_rows(plan, block->key_grain) * block->ldk);
+    if (!block->together && !block->lasts)
+        plan_saved(plan, &saved->kv, plan_max_rows(plan, block->key_grain) * block->ldk);
     if (block->O) plan_saved(plan, &saved->context, rows * block->P);
     plan_saved(plan, &saved->norm, rows * 2 * block->heads);
 }
@@ -125,6 +132,14 @@ static size_t ld_of(const AttentionBlock *block, size_t group) {
 static Grain grain_of(const AttentionBlock *block, size_t group) {
     return group == 0 ? block->grain : block->key_grain;
 }
+/* The same of what forward wrote. */
+static real *projected(const AttentionBlock *block, const AttentionSaved *saved, size_t group, size_t c) {
+    return column_of(block, saved->q, block->lasts ? block->memory : saved->kv, group, c);
+}
+/* Does the pass make this part? */
+static bool made(const AttentionBlock *block, const Pass *pass, size_t group) {
+    return !(block->lasts && pass->decodes && group > 0);
+}
 
 /* The group that ends before part `end`, from the last to the first. */
 static Group group_before(const AttentionBlock *block, size_t end) {
@@ -141,18 +156,19 @@ static Group group_before(const AttentionBlock *block, size_t end) {
 
 /* (1) with in_proj_weight: a packed operand begins at a multiple of 16 columns, so a group writes up to 15
  * columns of the one before, which comes later and writes them again, or of the padding. */
-static void project_torch(const AttentionBlock *block, const Rows *rows, const real *const x[],
+static void project_torch(const AttentionBlock *block, const Pass *pass, const real *const x[],
                           const AttentionSaved *saved) {
     const Dense *in = &block->in[0];
     EACH_GROUP(block) {
         const size_t column = group.first * block->P / PANEL * PANEL;
-        gemm(&(Gemm){.m = rows_of(rows, grain_of(block, group.first)),
+        if (!made(block, pass, group.first)) continue;
+        gemm(&(Gemm){.m = rows_of(&pass->rows, grain_of(block, group.first)),
                      .n = group.end * block->P - column,
                      .k = in->I,
                      .a = x[group.input],
                      .lda = in->I,
                      .b = in->forward.v + packed_count(in->I, column),
-                     .c = column_of(block, saved->q, saved->kv, group.first, column),
+                     .c = projected(block, saved, group.first, column),
                      .ldc = ld_of(block, group.first),
                      .bias = in->bias ? in->bias->v + column : NULL});
     }
@@ -162,16 +178,16 @@ static Attention attention_of(const AttentionBlock *block, const Pass *pass, con
                               const AttentionWork *work) {
     const Rows *rows = &pass->rows;
     const size_t P = block->P;
-    return (Attention){.sequences = rows->sequences,
-                       .q_offset = rows_offset(rows, block->grain),
+    return (Attention){.sequences = rows_sequences(rows, block->key_grain),
+                       .q_offset = rows_offset_of(rows, block->grain, block->key_grain),
                        .k_offset = rows_offset(rows, block->key_grain),
                        .heads = block->heads,
                        .d = block->d,
                        .scale = block->scale,
                        .causal = block->causal,
                        .q = saved->q,
-                       .k = column_of(block, saved->q, saved->kv, 1, P),
-                       .v = column_of(block, saved->q, saved->kv, 1, 2 * P),
+                       .k = projected(block, saved, 1, P),
+                       .v = projected(block, saved, 1, 2 * P),
                        .ldq = block->ldq,
                        .ldk = block->ldk,
                        .ldv = block->ldk,
@@ -187,7 +203,7 @@ static Attention attention_of(const AttentionBlock *block, const Pass *pass, con
 /* The pass's keys and values behind those of the passes before. */
 static void append_past(const AttentionBlock *block, const Pass *pass, const AttentionSaved *saved) {
     const size_t *offset = rows_offset(&pass->rows, block->grain), P = block->P;
-    const real *kv = column_of(block, saved->q, saved->kv, 1, P);
+    const real *kv = projected(block, saved, 1, P);
     for (size_t b = 0; b < pass->rows.sequences; b++) {
         const size_t past = (size_t)block->state.past[b], T = offset[b + 1] - offset[b];
         real *to = block->state.kv + (b * block->steps + past) * 2 * P;
@@ -199,24 +215,23 @@ static void append_past(const AttentionBlock *block, const Pass *pass, const Att
 /* (2) where there is a past: each row by itself, over all keys up to its own. */
 static void attend_past(const AttentionBlock *block, const Pass *pass, const Attention *whole) {
     const size_t *offset = rows_offset(&pass->rows, block->grain), P = block->P;
-    for (size_t b = 0; b < pass->rows.sequences; b++) {
-        const size_t T = offset[b + 1] - offset[b], end = (size_t)block->state.past[b];
-        for (size_t t = 0; t < T; t++) {
-            const size_t query[] = {0, 1}, keys[] = {0, end - T + t + 1}, row = offset[b] + t;
-            Attention one = *whole;
-            one.sequences = 1;
-            one.q_offset = query;
-            one.k_offset = keys;
-            one.causal = false;
-            one.norm = NULL;
-            one.q = whole->q + row * whole->ldq;
-            one.out = whole->out + row * whole->ldo;
-            one.k = block->state.kv + b * block->steps * 2 * P;
-            one.v = one.k + P;
-            one.ldk = one.ldv = 2 * P;
-            op_attention(&one);
+    Attention each = *whole;
+    for (size_t b = 0; b < pass->rows.sequences; b++)
+        for (size_t row = offset[b]; row < offset[b + 1]; row++) {
+            block->index.query[row] = row;
+            block->index.key[row] = b * block->steps;
+            block->index.end[row] = b * block->steps + (size_t)block->state.past[b] - (offset[b + 1] - row) + 1;
         }
-    }
+    each.sequences = block->index.query[offset[pass->rows.sequences]] = offset[pass->rows.sequences];
+    each.q_offset = block->index.query;
+    each.k_offset = block->index.key;
+    each.k_end = block->index.end;
+    each.causal = false;
+    each.norm = NULL;
+    each.k = block->state.kv;
+    each.v = each.k + P;
+    each.ldk = each.ldv = 2 * P;
+    op_attention(&each);
 }
 
 static bool has_past(const AttentionBlock *block, const Pass *pass) {
@@ -229,11 +244,12 @@ void attention_forward(const AttentionBlock *block, const Pass *pass, const Atte
                        const AttentionWork *work, const real *const x[], real *y) {
     const size_t P = block->P;
     if (block->names == ATTENTION_TORCH) {
-        project_torch(block, &pass->rows, x, saved); /* (1) */
+        project_torch(block, pass, x, saved); /* (1) */
     } else {
         for (size_t i = 0; i < ATTENTION_INPUTS; i++)
-            dense_forward(&block->in[i], rows_of(&pass->rows, grain_of(block, i)), x[block->source[i]], block->I[i],
-                          column_of(block, saved->q, saved->kv, i, i * P), ld_of(block, i));
+            if (made(block, pass, i))
+                dense_forward(&block->in[i], rows_of(&pass->rows, grain_of(block, i)), x[block->source[i]], block->I[i],
+                              projected(block, saved, i, i * P), ld_of(block, i));
     }
     Attention attention = attention_of(block, pass, saved, work);
     attention.out = block->O ? saved->context : y;

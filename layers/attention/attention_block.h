@@ -14,6 +14,8 @@
  *
  *   x_q [R, I]   x_k, x_v [Rk, I]   saved.q, tmp.dq [R, 3 P]: Q, K, V side by side; of several values [R, P], and
  *   K, V in saved.kv, tmp.dkv [Rk, 2 P]   saved.context [R, P]: C   saved.norm [heads, R, 2]
+ *   Where a decoder asks an encoder and model_decode will be called, K and V last in memory [Rk, 2 P] instead of
+ *   saved.kv, and are not made again there.
  *   W_q, W_k, W_v [P, I]: one matrix in_proj_weight [3 P, I], or three   W_o [O, P] */
 #ifndef LOCKSTEP_LAYERS_ATTENTION_ATTENTION_BLOCK_H
 #define LOCKSTEP_LAYERS_ATTENTION_ATTENTION_BLOCK_H
@@ -60,11 +62,16 @@ typedef struct AttentionBlock {
     real scale;                 /* 1 / sqrt(d) */
     Dense in[ATTENTION_INPUTS]; /* ATTENTION_TORCH: the first alone, of 3 P */
     Dense out;
+    real *memory; /* K and V that last */
+    bool lasts;
     size_t steps; /* room for the past of a sequence; 0: passes do not carry it on */
     struct {
         real *kv;   /* [B, steps, 2 P] keys and values side by side */
         real *past; /* [B] steps that are there */
     } state;
+    struct {
+        size_t *query, *key, *end; /* [R + 1] each row by itself: where its query, its first key, its last one are */
+    } index;
 } AttentionBlock;
 
 /* Parameters; then memory, which blocks may share that do not work at the same time. */

@@ -97,8 +97,8 @@ static Attention attention_of(const Layer *layer, const Pass *pass) {
     for (size_t b = 0; self->unit && b <= rows->sequences; b++) self->unit[b] = b;
     for (size_t b = 0; self->last && b < rows->sequences; b++)
         memcpy(self->tmp.q + b * H, in->v + (sequence_row(rows, in->grain, b + 1) - 1) * H, H * sizeof(real));
-    return (Attention){.sequences = rows->sequences,
-                       .q_offset = self->unit ? self->unit : rows_offset(rows, query->grain),
+    return (Attention){.sequences = rows_sequences(rows, in->grain),
+                       .q_offset = self->unit ? self->unit : rows_offset_of(rows, query->grain, in->grain),
                        .k_offset = rows_offset(rows, in->grain),
                        .heads = 1,
                        .d = H,
@@ -163,6 +163,11 @@ static void basic_backward(Layer *layer, const Pass *pass) {
         op_add(H, dq + b * H, dx + (sequence_row(rows, layer->in[0]->grain, b + 1) - 1) * H);
 }
 
+static const char *basic_looks_ahead(const void *config, size_t inputs, size_t i) {
+    (void)config, (void)inputs;
+    return i == 0 ? "" : NULL;
+}
+
 static const LayerCase cases[] = {
     {"the last row asks, 7 features", &(BasicConfig){LAST}, 7, 0},
     {"the last row asks, 17 features", &(BasicConfig){LAST}, 17, 0},
@@ -184,6 +189,7 @@ const LayerType layer_basic_attention = {
     .self_size = sizeof(Basic),
     .max_inputs = 2,
     .attention = basic_set,
+    .looks_ahead = basic_looks_ahead,
     .reads = READS_IN | READS_OUT,
     .plan = basic_plan,
     .forward = basic_forward,

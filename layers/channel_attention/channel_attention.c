@@ -125,6 +125,12 @@ static void channel_backward(Layer *layer, const Pass *pass) {
     if (dx) dense_input_gradient(&self->scores, offset[B], dw, H, dx, H, true);
 }
 
+/* All rows of a sequence make one. */
+static const char *channel_looks_ahead(const void *config, size_t inputs, size_t i) {
+    (void)config, (void)inputs, (void)i;
+    return "";
+}
+
 static const LayerCase cases[] = {
     {"5 channels", &(ChannelConfig){false}, 5, 0},
     {"17 channels", &(ChannelConfig){false}, 17, 0},
@@ -140,6 +146,7 @@ const LayerType layer_channel_attention = {
     .max_inputs = 1,
     .attention = channel_set,
     .reads = READS_IN,
+    .looks_ahead = channel_looks_ahead,
     .plan = channel_plan,
     .forward = channel_forward,
     .backward = channel_backward,

@@ -43,6 +43,7 @@ const LayerType layer_gru = {
     .plan = gru_plan,
     .forward = recurrent_forward,
     .backward = recurrent_backward,
+    .looks_ahead = recurrent_looks_ahead,
     .advice = recurrent_advice,
     .cases = gru_cases,
 };

@@ -45,6 +45,7 @@ const LayerType layer_lstm = {
     .plan = lstm_plan,
     .forward = recurrent_forward,
     .backward = recurrent_backward,
+    .looks_ahead = recurrent_looks_ahead,
     .advice = recurrent_advice,
     .cases = lstm_cases,
 };

@@ -129,6 +129,12 @@ static void multi_head_backward(Layer *layer, const Pass *pass) {
                        (const bool[ATTENTION_INPUTS]){false});
 }
 
+/* The first of several inputs asks; the others are looked at. */
+static const char *multi_head_looks_ahead(const void *config, size_t inputs, size_t i) {
+    if (i == 0 && inputs > 1) return NULL;
+    return ((const MultiHeadConfig *)config)->causal ? NULL : "causal";
+}
+
 static const LayerCase cases[] = {
     {"2 heads of 6 features", &(MultiHeadConfig){2, KEY_NULL_SIZE, KEY_NULL_SIZE, true, false, 0}, 6, 0},
     {"causal, dropout, no bias", &(MultiHeadConfig){3, KEY_NULL_SIZE, KEY_NULL_SIZE, false, true, 0.3}, 9, 0},
@@ -154,6 +160,7 @@ const LayerType layer_multi_head_attention = {
     .self_size = sizeof(MultiHead),
     .max_inputs = 3,
     .attention = multi_head_set,
+    .looks_ahead = multi_head_looks_ahead,
     .reads = READS_IN,
     .plan = multi_head_plan,
     .forward = multi_head_forward,

@@ -29,9 +29,16 @@ static size_t longest_of(size_t sequences, const size_t *offset) {
     return longest;
 }
 
+static size_t keys_of(const Attention *a, size_t b) {
+    return (a->k_end ? a->k_end[b] : a->k_offset[b + 1]) - a->k_offset[b];
+}
+
 static size_t team_of(const Attention *a) {
-    const double features = (double)a->heads * (double)a->d, keys = (double)longest_of(a->sequences, a->k_offset);
-    return (double)a->q_offset[a->sequences] * keys * features < SERIAL_WORK ? 1 : a->threads;
+    const double features = (double)a->heads * (double)a->d;
+    size_t keys = 0;
+    for (size_t b = 0; b < a->sequences; b++)
+        if (keys_of(a, b) > keys) keys = keys_of(a, b);
+    return (double)a->q_offset[a->sequences] * (double)keys * features < SERIAL_WORK ? 1 : a->threads;
 }
 
 /* What the masks of one head have in common: Philox's key; see dropout in rows.c. */
@@ -53,7 +60,7 @@ static AttentionDrop drop_of(const Attention *a, size_t b, size_t head) {
 static AttentionTask task_of(const Attention *a, size_t b, size_t head) {
     const size_t q0 = a->q_offset[b], k0 = a->k_offset[b], column = head * a->d;
     return (AttentionTask){.queries = a->q_offset[b + 1] - q0,
-                           .keys = a->k_offset[b + 1] - k0,
+                           .keys = keys_of(a, b),
                            .q = a->q + q0 * a->ldq + column,
                            .k = a->k + k0 * a->ldk + column,
                            .q_row = q0,

@@ -14,7 +14,7 @@
  *
  * Matrices are reached in place: row r of head h starts at x + r * ldx + h * d. Queries of sequence b are
  * rows q_offset[b] ... q_offset[b + 1] - 1; its keys and values have offsets of their own, so that a
- * decoder can look at an encoder. `causal` lets query i see keys 0 ... i; tiles that hold nothing but later
+ * decoder can look at an encoder, and forward perhaps ends of their own, so that keys can be a part of more. `causal` lets query i see keys 0 ... i; tiles that hold nothing but later
  * keys are not touched.
  *
  * Bits: tiles have fixed sizes and start at fixed places of a sequence, key tiles follow each other in
@@ -28,6 +28,7 @@
 typedef struct Attention {
     size_t sequences;
     const size_t *q_offset, *k_offset; /* [sequences + 1] */
+    const size_t *k_end;               /* [sequences] where keys end; NULL: where the next sequence's begin */
     size_t heads, d;                   /* d: features of a head, of queries, keys and values alike */
     real scale;                        /* > 0 */
     bool causal;

@@ -39,6 +39,9 @@ void op_zero(size_t n, real *y);
 
 /* Row r of y [., features] = row r of x, for columns of wider matrices. Threaded. */
 void op_copy_columns(size_t rows, size_t features, const real *x, size_t ldx, real *y, size_t ldy);
+/* In place: row r of x [., features] becomes what row from[r] was; tmp [rows, GATHER_COLUMNS]. By the calling thread. */
+enum { GATHER_COLUMNS = 256 };
+void op_gather_rows(size_t rows, const size_t *from, size_t features, real *x, size_t ldx, real *tmp);
 /* Every row of sequence b of y = row b of x [sequences, features]; and the sum over them, in order, of a
  * gradient dy, written to dx. Threaded over sequences. */
 void op_repeat_rows(size_t sequences, const size_t *offset, size_t features, const real *x, real *y, size_t ldy);

@@ -39,6 +39,16 @@ void op_copy_columns(size_t rows, size_t features, const real *x, size_t ldx, re
                copy_rows(count, features, x + first * ldx, ldx, y + first * ldy, ldy));
 }
 
+void op_gather_rows(size_t rows, const size_t *from, size_t features, real *x, size_t ldx, real *tmp) {
+    for (size_t f = 0; f < features; f += GATHER_COLUMNS) {
+        const size_t bytes = (features - f < GATHER_COLUMNS ? features - f : GATHER_COLUMNS) * sizeof *x;
+        for (size_t r = 0; r < rows; r++)
+            if (from[r] != r) memcpy(tmp + r * GATHER_COLUMNS, x + from[r] * ldx + f, bytes);
+        for (size_t r = 0; r < rows; r++)
+            if (from[r] != r) memcpy(x + r * ldx + f, tmp + r * GATHER_COLUMNS, bytes);
+    }
+}
+
 static void sum_rows(size_t rows, size_t features, const real *dy, size_t lddy, real *dx) {
     memset(dx, 0, features * sizeof *dx);
     for (size_t r = 0; r < rows; r++) ops_kernels->rows.add(features, dy + r * lddy, dx);

@@ -61,7 +61,7 @@ static Status positional_plan(Layer *layer, Plan *plan) {
         return plan_fail(layer, "max_len", "%zu, but the %s longest sequence has %zu steps; make it at least that",
                          max_len, in->grain == PER_STEP ? "data's" : "decoder's", self->steps);
     plan_output(plan, layer, "", in->grain, self->E);
-    if (plan_carries(plan)) plan_state(plan, &self->past, 1);
+    if (plan_carries(plan, in->grain)) plan_state(plan, &self->past, 1);
     if (config->kind == SINUSOIDAL) {
         plan_kept(plan, &self->table, self->steps * self->E);
         return OK;

@@ -160,6 +160,7 @@ typedef struct Recurrent {
 Status recurrent_plan(Layer *layer, Plan *plan, const Cell *cell);
 void recurrent_forward(Layer *layer, const Pass *pass);
 void recurrent_backward(Layer *layer, const Pass *pass);
+const char *recurrent_looks_ahead(const void *config, size_t inputs, size_t i);
 const char *recurrent_advice(const Layer *layer);
 
 /* ---- inside ---------------------------------------------------------------------------------------- */

@@ -148,6 +148,11 @@ Status recurrent_plan(Layer *layer, Plan *plan, const Cell *cell) {
     return OK;
 }
 
+const char *recurrent_looks_ahead(const void *config, size_t inputs, size_t i) {
+    (void)inputs;
+    return i == 0 && ((const RecurrentConfig *)config)->bidirectional ? "bidirectional" : NULL;
+}
+
 const char *recurrent_advice(const Layer *layer) {
     const RecurrentConfig *config = layer->config;
     if (config->dropout > 0 && config->num_layers == 1)

@@ -101,12 +101,18 @@ Status recurrent_start_plan(Layer *layer, Plan *plan) {
 
 /* ---- forward --------------------------------------------------------------------------------------- */
 
+static bool all_begun(const Start *start, size_t sequences) {
+    for (size_t b = 0; b < sequences; b++)
+        if (start->begun[b] == 0) return false;
+    return true;
+}
+
 void recurrent_start_forward(Layer *layer, const Pass *pass) {
     const Start *start = &((Recurrent *)layer->self)->start;
     size_t B = pass->rows.sequences;
     if (start->kind == STATE_ZEROS) return;
     for (size_t b = 0; b < B && pass->backward; b++) start->went_on[b] = pass->carry_state ? start->begun[b] : 0;
-    if (start->kind != STATE_CONTEXT) return;
+    if (start->kind != STATE_CONTEXT || (pass->carry_state && all_begun(start, B))) return;
     const Value *context = layer->in[1];
     for (size_t k = 0; k < start->states; k++)
         gemm(&(Gemm){.m = B,

@@ -49,6 +49,7 @@ const LayerType layer_rnn = {
     .plan = rnn_plan,
     .forward = recurrent_forward,
     .backward = recurrent_backward,
+    .looks_ahead = recurrent_looks_ahead,
     .advice = recurrent_advice,
     .cases = rnn_cases,
 };

@@ -77,6 +77,12 @@ static void select_backward(Layer *layer, const Pass *pass) {
                          self->row, in->g);
 }
 
+/* All rows of a sequence make one. */
+static const char *select_looks_ahead(const void *config, size_t inputs, size_t i) {
+    (void)config, (void)inputs, (void)i;
+    return "";
+}
+
 static const LayerCase cases[] = {
     {"last", &(SelectConfig){LAST}, 7, 0},
     {"first", &(SelectConfig){FIRST}, 17, 0},
@@ -93,6 +99,7 @@ const LayerType layer_select = {
     .config_size = sizeof(SelectConfig),
     .self_size = sizeof(Select),
     .max_inputs = 1,
+    .looks_ahead = select_looks_ahead,
     .plan = select_plan,
     .forward = select_forward,
     .backward = select_backward,

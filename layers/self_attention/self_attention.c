@@ -79,6 +79,11 @@ static void self_attention_backward(Layer *layer, const Pass *pass) {
                        (const bool[]){false});
 }
 
+static const char *self_attention_looks_ahead(const void *config, size_t inputs, size_t i) {
+    (void)inputs, (void)i;
+    return ((const SelfAttentionConfig *)config)->causal ? NULL : "causal";
+}
+
 static const LayerCase cases[] = {
     {"7 features", &(SelfAttentionConfig){KEY_NULL_SIZE, false, false, 0}, 7, 0},
     {"3 features to 17, causal, dropout", &(SelfAttentionConfig){17, false, true, 0.3}, 3, 0},
@@ -95,6 +100,7 @@ const LayerType layer_self_attention = {
     .self_size = sizeof(SelfAttention),
     .max_inputs = 1,
     .attention = self_attention_set,
+    .looks_ahead = self_attention_looks_ahead,
     .reads = READS_IN | READS_OUT,
     .plan = self_attention_plan,
     .forward = self_attention_forward,

@@ -107,6 +107,8 @@ Status transformer_plan(Layer *layer, Plan *plan);
 void transformer_forward(Layer *layer, const Pass *pass);
 void transformer_backward(Layer *layer, const Pass *pass);
 /* Sets of weights: layers.<l>, and of a decoder layers.<l>.self_attn and layers.<l>.multihead_attn. */
+/* The steps of a layer without `causal` look at all of their own, and all at all of a memory. */
+const char *transformer_looks_ahead(const void *config, size_t inputs, size_t i);
 bool transformer_set(const Layer *layer, size_t i, AttentionSet *set);
 
 /* ---- inside ---------------------------------------------------------------------------------------- */

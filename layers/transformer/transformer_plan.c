@@ -146,6 +146,12 @@ Status transformer_plan(Layer *layer, Plan *plan) {
     return OK;
 }
 
+const char *transformer_looks_ahead(const void *config, size_t inputs, size_t i) {
+    (void)inputs;
+    if (i > 0) return "";
+    return ((const TransformerConfig *)config)->causal ? NULL : "causal";
+}
+
 bool transformer_set(const Layer *layer, size_t i, AttentionSet *set) {
     const Transformer *self = layer->self;
     const size_t l = i / self->A, a = i % self->A;

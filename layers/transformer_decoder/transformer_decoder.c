@@ -36,6 +36,7 @@ const LayerType layer_transformer_decoder = {
     .needs = true,
     .recomputes = true,
     .attention = transformer_set,
+    .looks_ahead = transformer_looks_ahead,
     .min_inputs = 2,
     .max_inputs = 2,
     .reads = READS_IN,

@@ -29,6 +29,7 @@ const LayerType layer_transformer_encoder = {
     .needs = true,
     .recomputes = true,
     .attention = transformer_set,
+    .looks_ahead = transformer_looks_ahead,
     .reads = READS_IN,
     .plan = transformer_plan,
     .forward = transformer_forward,

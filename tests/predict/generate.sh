@@ -28,6 +28,19 @@ YAML
     ends 0
     cmp -s out alone || fail 'texts differ from those of single prompts'
 done
+
+# What reads ahead cannot write.
+for layer in 'gru: {name: it, hidden_size: 4, bidirectional: true}' 'self_attention: {name: it}' \
+    'select: {name: it, kind: mean}}, {concat: {input: [embedding, it]}'; do
+    printf '%s\n' 'run: {dir: ahead}' 'data: {kind: text, path: text.txt, seq_len: 24, validation: 0}' \
+        "model: [{embedding: {embedding_dim: 4}}, {$layer}, linear]" 'train: {steps: 1, batch_size: 8}' >ahead.yaml
+    rm -rf ahead
+    run train ahead.yaml
+    ends 0
+    run generate ahead/checkpoints/last.h5 --prompt e --length 4
+    ends 2 'layer it is .*: it reads what is yet to be written; train a model with'
+done
+
 run generate text/checkpoints/last.h5 --prompts none.txt --length 4
 ends 3 'none.txt: cannot be read'
 printf 'e\n\n' >empty.txt

@@ -16,7 +16,7 @@ typedef struct Seq2Seq {
     size_t layers;
     EmbeddingChoice embedding;
     RecurrentConfig encoder, decoder;
-    TransformerConfig transformer;
+    TransformerConfig transformer, writer;
     LinearChoice out;
     const char *input[SEQ2SEQ_LAYERS][2];
     int select; /* final */
@@ -60,11 +60,12 @@ static inline void seq2seq_recurrent(Seq2Seq *s, const char *kind) {
 static inline void seq2seq_transformer(Seq2Seq *s, bool norm_first) {
     *s = (Seq2Seq){.embedding = {KEY_NULL_SIZE, 6, INT64_MIN, NAN, 2, false, false},
                    .transformer = {2, 2, 9, 0, norm_first, norm_first, false, norm_first, true, 1e-5},
+                   .writer = {2, 2, 9, 0, norm_first, norm_first, true, norm_first, true, 1e-5},
                    .out = {SYMBOLS + 1, true, NULL}};
     seq2seq_add(s, "embedding", "encoder.emb", &s->embedding, "data", NULL);
     seq2seq_add(s, "transformer_encoder", "encoder.att", &s->transformer, NULL, NULL);
     seq2seq_add(s, "embedding", "decoder.emb", &s->embedding, "target", NULL);
-    seq2seq_add(s, "transformer_decoder", "decoder.att", &s->transformer, "decoder.emb", "encoder.att");
+    seq2seq_add(s, "transformer_decoder", "decoder.att", &s->writer, "decoder.emb", "encoder.att");
     seq2seq_add(s, "linear", "decoder.fc", &s->out, NULL, NULL);
 }
 

@@ -135,6 +135,35 @@ static const struct {
       "c.yaml:4:22: model.decoder.input: 2 inputs, but decoder reads at most 1",
       "c.yaml:4:62: model.decoder.linear.input: there is no layer 'encodr', did you mean 'encoder'?",
       "c.yaml:6:5: model.concat.input: 0 inputs, but concat reads at least 2; name them, like [rnn, attention]"}},
+    {"a decoder that looks ahead",
+     DATA "  - encoder: [{embedding: {name: emb, embedding_dim: 4}}, {gru: {name: rnn, hidden_size: 2, bidirectional: "
+          "true}}, self_attention]\n"
+          "  - decoder:\n      - embedding: {name: emb, embedding_dim: 4}\n"
+          "      - gru: {name: rnn, hidden_size: 2, bidirectional: true}\n"
+          "      - self_attention\n"
+          "      - residual: [{multi_head_attention: {num_heads: 2, causal: false}}]\n"
+          "      - multi_head_attention: {name: cross, num_heads: 2, input: [residual, encoder]}\n"
+          "      - transformer_decoder: {nhead: 2, causal: false}\n"
+          "      - transformer_decoder: {name: own, nhead: 2, input: [emb, emb]}\n"
+          "      - basic_attention: {name: look, input: [encoder, own]}\n"
+          "      - concat: {input: [look, rnn.h_n]}\n"
+          "      - select: mean\n",
+     {"c.yaml:6:57: model.decoder.rnn.bidirectional: true lets a step of a decoder see those behind it, which are yet "
+      "to be written; set bidirectional: false, both directions are for the encoder",
+      "c.yaml:7:9: model.decoder.self_attention.causal: false lets a step of a decoder see those behind it, which are "
+      "yet to be written; set causal: true",
+      "c.yaml:8:66: model.decoder.residual.multi_head_attention.causal: false lets a step of a decoder see those "
+      "behind "
+      "it, which are yet to be written; set causal: true",
+      "c.yaml:10:49: model.decoder.transformer_decoder.causal: false lets a step of a decoder see those behind it, "
+      "which are yet to be written; set causal: true",
+      "c.yaml:11:59: model.decoder.own: transformer_decoder looks at all steps of what the decoder writes, also those "
+      "that are yet to be written; let it read the encoder, or leave it out",
+      "c.yaml:13:25: model.decoder.concat.input: 'decoder.rnn.h_n' is the state behind the last step, which a decoder "
+      "is yet to write; read 'decoder.rnn', which has a row for every step",
+      "c.yaml:14:9: model.decoder.select: select looks at all steps of what the decoder writes, also those that are "
+      "yet "
+      "to be written; let it read the encoder, or leave it out"}},
 };
 
 static void test_refused(void **state) {

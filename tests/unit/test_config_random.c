@@ -141,7 +141,8 @@ static void add_keys(Text *text, const Key *keys, const char *indent) {
     }
 }
 
-static void add_layers(Text *text, size_t depth) {
+/* `target`: the first may read the target, of which few kinds can read all; so most read the data instead. */
+static void add_layers(Text *text, size_t depth, bool target) {
     char indent[40];
     size_t kinds = 0;
     while (layer_types()[kinds]) kinds++;
@@ -152,17 +153,20 @@ static void add_layers(Text *text, size_t depth) {
         const char *kind = group ? config_groups[below(3)].kind : type->kind;
         add(text, "%*s- %s:\n", (int)(4 * depth + 2), "", kind);
         if (below(2)) add(text, "%sname: n-%zu\n", indent, i);
-        if (!group && type->min_inputs > 1) add(text, "%sinput: [data, data]\n", indent);
-        else if (below(4) == 0) add(text, "%sinput: data\n", indent);
+        target |= strcmp(kind, "decoder") == 0;
+        const bool both = !group && type->min_inputs > 1, data = both || (target ? below(16) > 0 : below(4) == 0);
+        if (data) add(text, "%sinput: %s\n", indent, both ? "[data, data]" : "data");
+        target &= !data;
         if (below(4) == 0) add(text, "%sfrozen: true\n", indent);
         if (!group) {
             add_keys(text, type->keys, indent);
         } else if (depth < 3) {
             add(text, "%slayers:\n", indent);
-            add_layers(text, depth + 1);
+            add_layers(text, depth + 1, target);
         } else {
             add(text, "%slayers: [one_hot]\n", indent);
         }
+        target |= group;
     }
 }
 
@@ -173,7 +177,7 @@ static void random_config(Text *text) {
         add_keys(text, section->keys, "  ");
     }
     add(text, "model:\n");
-    add_layers(text, 0);
+    add_layers(text, 0, false);
 }
 
 /* ---- the same values ----------------------------------------------------------------------------------- */

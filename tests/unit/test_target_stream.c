@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_target_stream.c: two streams of steps. Every kind of layer that reads the target's stream gives the
- * bits that it gives on the data's, whatever else the batch holds; a decoder run again by itself gives what
- * the whole model gives; the end of the model is held against the targets. */
+ * bits that it gives on the data's, whatever else the batch holds; the end of the model is held against the
+ * targets. */
 #include "tests/unit/decoder_fixture.h"
 
 enum { IDS = 11 };
@@ -87,64 +87,6 @@ static void test_every_layer_reads_either(void **state) {
             same_on_both(*type, layer_case);
 }
 
-/* ---- a decoder by itself --------------------------------------------------------------------------------- */
-
-/* What the whole model gives for the first `steps` symbols of every target, against a decoder that goes on by
- * one symbol at a time on what the encoder left. Memory that is not meant to live is poisoned. */
-static void decode_alike(const char *what, const Seq2Seq *s, LossKind loss) {
-    Sample sample;
-    Rig whole, alone;
-    seq2seq_sample(&sample, SAMPLE_SEQUENCES, 1);
-    ModelSpec spec = seq2seq_spec(s, &sample);
-    spec.loss.kind = loss;
-    spec.trains = false;
-    rig_start(&whole, &spec, &sample, 0, 1, 1);
-    spec.decodes = true;
-    rig_start(&alone, &spec, &sample, 0, 1, 1);
-    model_poison(alone.model, true);
-    int32_t ids[64];
-    size_t offset[SAMPLE_SEQUENCES + 1] = {0}, most = 6;
-    for (size_t steps = 1; steps <= most; steps++) {
-        size_t rows = 0;
-        for (size_t b = 0; b < sample.sequences; b++) {
-            const size_t first = sample.target_offset[b], length = sample.target_offset[b + 1] - first;
-            const size_t count = steps < length ? steps : length;
-            memcpy(ids + rows, sample.target_ids + first, count * sizeof *ids);
-            offset[b + 1] = rows += count;
-        }
-        Batch batch = alone.batch;
-        batch.rows.target_offset = offset;
-        batch.rows.target_longest = steps;
-        batch.target_ids = ids;
-        const Value *a = model_forward(whole.model, &batch, false);
-        const Value *b = steps == 1 ? model_forward(alone.model, &batch, false) : model_decode(alone.model, &batch);
-        assert_true(a && b);
-        for (size_t i = 0; i < rows * a->features; i++)
-            if (memcmp(&a->v[i], &b->v[i], sizeof *a->v) != 0)
-                fail_msg("%s: %zu steps, element %zu: %g, decoded %g", what, steps, i, (double)a->v[i],
-                         (double)b->v[i]);
-    }
-    rig_stop(&whole);
-    rig_stop(&alone);
-    sample_free(&sample);
-}
-
-static void test_decode(void **state) {
-    (void)state;
-    Seq2Seq s;
-    for (int loss = 0; loss < 2; loss++) {
-        const LossKind kind = loss ? LOSS_CROSS_ENTROPY : LOSS_NONE;
-        seq2seq_recurrent(&s, "lstm");
-        decode_alike("lstm", &s, kind);
-        seq2seq_recurrent(&s, "gru");
-        decode_alike("gru", &s, kind);
-        seq2seq_transformer(&s, false);
-        decode_alike("transformer, post-norm", &s, kind);
-        seq2seq_transformer(&s, true);
-        decode_alike("transformer, pre-norm", &s, kind);
-    }
-}
-
 /* ---- the end of the model ------------------------------------------------------------------------------- */
 
 static void refused(const char *message, const ModelSpec *spec) {
@@ -182,7 +124,6 @@ static void test_targets_must_fit(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_layer_reads_either),
-        cmocka_unit_test(test_decode),
         cmocka_unit_test(test_targets_must_fit),
     };
     return cmocka_run_group_tests(tests, start_kernels, stop_kernels);

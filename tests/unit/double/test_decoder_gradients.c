@@ -30,7 +30,7 @@ static void test_transformer(void **state) {
     check_seq2seq("post-norm", &s);
     seq2seq_transformer(&s, true);
     check_seq2seq("pre-norm", &s);
-    s.transformer.dropout = 0.3;
+    s.transformer.dropout = s.writer.dropout = 0.3;
     check_seq2seq("pre-norm, dropout", &s);
     s.layer[0].frozen = s.layer[1].frozen = true;
     check_seq2seq("a frozen encoder", &s);
