@@ -51,8 +51,8 @@ static void publish_begin(Reduce *r) {
     for (size_t i = 0; i < wire->publish_receives.count; i++) {
         Parcel *p = &wire->publish_receives.parcel[i];
         p->begun = trace_time();
-        r->comm->transport->receive(&p->request, p->peer, TAG_PUBLISH, r->params + p->first * REDUCE_CHUNK,
-                                    parcel_bytes(r, p));
+        p->bytes = parcel_bytes(r, p);
+        r->comm->transport->receive(&p->request, p->peer, TAG_PUBLISH, r->params + p->first * REDUCE_CHUNK, p->bytes);
     }
     wire->publish_receives.started = wire->publish_receives.count;
 }
@@ -69,8 +69,8 @@ static void send_written(Reduce *r) {
         if (r->place[p->bucket + 1] > r->wire->written) break;
         if (sends->started - done >= SENT_AT_ONCE * (r->comm->nodes - 1)) break;
         p->begun = trace_time();
-        r->comm->transport->send(&p->request, p->peer, TAG_PUBLISH, r->params + p->first * REDUCE_CHUNK,
-                                 parcel_bytes(r, p));
+        p->bytes = parcel_bytes(r, p);
+        r->comm->transport->send(&p->request, p->peer, TAG_PUBLISH, r->params + p->first * REDUCE_CHUNK, p->bytes);
     }
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * reduce_wire.c: gradients between nodes. Everything is posted without waiting, so a slow pair of nodes
- * delays nobody else; a message sets out as soon as my whole node has written what it holds. */
+ * delays nobody else; a message sets out as soon as my whole node has written what it holds. It holds only what is
+ * touched, which both ends know; where that is nothing there is no message. */
 #include "comm/reduce_wire.h"
 #include "comm/region.h"
 #include "comm/trace.h"
@@ -36,7 +37,7 @@ bool parcels_move(Reduce *r, ParcelList *list, void (*done)(Reduce *reduce, cons
         if (p->request.pending) continue;
         list->open--;
         moved = true;
-        trace_span(TRACE_EXCHANGE, list->what, p->begun, (int64_t)p->peer, parcel_bytes(r, p));
+        trace_span(TRACE_EXCHANGE, list->what, p->begun, (int64_t)p->peer, p->bytes);
         if (done) done(r, p);
     }
     while (list->settled < list->started && !list->parcel[list->settled].request.pending) list->settled++;
@@ -50,27 +51,50 @@ static size_t number_of(const Reduce *r, const Parcel *p) {
     return r->place[p->bucket] + (p->first - r->chunk[r->place[p->bucket]].offset / REDUCE_CHUNK);
 }
 
+/* The floats of a parcel, from the first of the flat block to behind the last. */
+static void floats_of(const Reduce *r, const Parcel *p, size_t *first, size_t *end) {
+    *first = p->first * REDUCE_CHUNK;
+    *end = *first + reduce_chunk_floats(r, p->first, p->end);
+}
+
+static float *place_of(const Reduce *r, const Parcel *p) {
+    return r->own_inputs[p->group].data + r->chunk[number_of(r, p)].at;
+}
+
+static void take_parcel(Reduce *r, const Parcel *p) {
+    size_t number = number_of(r, p), first, end;
+    floats_of(r, p, &first, &end);
+    if (p->bytes < parcel_bytes(r, p)) touched_unpack(r->touched, first, end, place_of(r, p));
+    for (size_t c = p->first; c < p->end; c++) r->wire->arrived[number + c - p->first]++;
+}
+
+/* Posts the receive, at the end of the parcel's place: from there it is unpacked. */
+static void receive_parcel(Reduce *r, Parcel *p) {
+    size_t first, end;
+    floats_of(r, p, &first, &end);
+    size_t floats = touched_floats(r->touched, first, end);
+    p->bytes = floats * sizeof(float);
+    p->begun = trace_time();
+    if (floats > 0) {
+        r->comm->transport->receive(&p->request, p->peer, TAG_REDUCE, place_of(r, p) + (end - first - floats),
+                                    p->bytes);
+        return;
+    }
+    r->wire->receives.open--;
+    take_parcel(r, p);
+}
+
 void wire_begin(Reduce *r) {
     Wire *wire = r->wire;
     parcels_reset(&wire->receives);
     parcels_reset(&wire->sends);
-    for (size_t i = 0; i < wire->receives.count; i++) {
-        Parcel *p = &wire->receives.parcel[i];
-        float *to = r->own_inputs[p->group].data + r->chunk[number_of(r, p)].at;
-        p->begun = trace_time();
-        r->comm->transport->receive(&p->request, p->peer, TAG_REDUCE, to, parcel_bytes(r, p));
-    }
-    wire->receives.started = wire->receives.count;
     for (size_t i = 0; i < r->mine; i++) wire->arrived[i] = 0;
+    for (size_t i = 0; i < wire->receives.count; i++) receive_parcel(r, &wire->receives.parcel[i]);
+    wire->receives.started = wire->receives.count;
     wire->first_sent = wire->finished = 0;
 }
 
-static void count_arrival(Reduce *r, const Parcel *p) {
-    size_t number = number_of(r, p);
-    for (size_t c = p->first; c < p->end; c++) r->wire->arrived[number + c - p->first]++;
-}
-
-/* Folds a group over the parcel's chunks and sends it. */
+/* Folds a group over the parcel's chunks and sends it, packed where it stands: nobody else reads it. */
 static void send_parcel(Reduce *r, Parcel *p) {
     const Group *group = &r->wire->group[p->group];
     float *out = group->inputs[0].data;
@@ -84,8 +108,12 @@ static void send_parcel(Reduce *r, Parcel *p) {
             }
         }
     }
+    size_t first, end;
+    floats_of(r, p, &first, &end);
+    p->bytes = touched_pack(r->touched, first, end, out + first) * sizeof(float);
     p->begun = trace_time();
-    r->comm->transport->send(&p->request, p->peer, TAG_REDUCE, out + p->first * REDUCE_CHUNK, parcel_bytes(r, p));
+    if (p->bytes > 0) r->comm->transport->send(&p->request, p->peer, TAG_REDUCE, out + first, p->bytes);
+    else r->wire->sends.open--;
 }
 
 /* Sends the next piece that my whole node has written. Pieces to one rank must keep their order. */
@@ -102,7 +130,7 @@ static bool send_next(Reduce *r) {
 bool wire_move(Reduce *r) {
     Wire *wire = r->wire;
     if (wire_is_done(r)) return false;
-    bool moved = parcels_move(r, &wire->receives, count_arrival);
+    bool moved = parcels_move(r, &wire->receives, take_parcel);
     moved |= send_next(r);
     moved |= parcels_move(r, &wire->sends, NULL);
     if (wire_is_done(r)) wire->finished = wait_clock();

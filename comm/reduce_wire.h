@@ -13,6 +13,7 @@ typedef struct Parcel {
     size_t peer, first, end;
     size_t group;  /* of gradients, sent: the segment of my node; received: the input of my tree */
     size_t bucket; /* of parameters */
+    size_t bytes;  /* of this step's message */
     Request request;
     double begun; /* for the trace */
 } Parcel;
@@ -52,6 +53,7 @@ struct Wire {
     uint64_t *known;                /* [buckets] the last publication known to be here in full */
 };
 
+/* Of all that it holds, rows that nobody touches too. */
 size_t parcel_bytes(const Reduce *reduce, const Parcel *parcel);
 /* Where nobody has been told otherwise: none of the list is under way. */
 void parcels_reset(ParcelList *list);
