@@ -7,8 +7,9 @@
     python3 tests/bench/race.py build/release/lockstep --json race.json --cells 0:20
     python3 tests/bench/race.py build/release/lockstep --json race.json --start      from the start to the first step
     python3 tests/bench/race.py build/release/lockstep --json race.json --generate   text token by token
+    python3 tests/bench/race.py build/release/lockstep --json race.json --llmc DIR --kann DIR   other trainers, from checkouts
 
-This Python needs torch, numpy and h5py. Rows that are in the JSON file are not measured again, so that a race may be
+This Python needs torch, numpy and h5py; for --llmc and --kann alone nothing else (race_others.py says what is compared). Rows that are in the JSON file are not measured again, so that a race may be
 interrupted; the table at the end is of all rows in the file.
 
 Lockstep runs as 1 rank x 2 threads and as 2 ranks x 1 thread, PyTorch with 2 threads and as DistributedDataParallel on 2
@@ -32,6 +33,7 @@ import tempfile
 import time
 
 import race_cases
+import race_others
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MOVED, BEHIND, FLOOR = 0.1, 0.8, 1.2
@@ -55,9 +57,10 @@ def lockstep_bench(args, folder, layout, steps):
     return json.loads(run.stdout)
 
 
-def first_loss(args, folder):
-    """Of a step from PyTorch's weights. The program prints four digits behind the point."""
-    run = subprocess.run([args.program, "train", f"{folder}/race.yaml", "--dry-run", f"run.init_from={folder}/weights.h5"],
+def first_loss(args, folder, weights="weights.h5"):
+    """Of a step from PyTorch's weights, None: from its own. The program prints four digits behind the point."""
+    start = [f"run.init_from={folder}/{weights}"] if weights else []
+    run = subprocess.run([args.program, "train", f"{folder}/race.yaml", "--dry-run", f"run.dir={folder}/none", *start],
                          env=environment(1), check=True, capture_output=True, text=True)
     return float(re.search(r"step 1: loss ([0-9.]+)", run.stdout + run.stderr).group(1))
 
@@ -247,7 +250,7 @@ def print_tables(result):
     m = result["machine"]
     print(f"{m['processor']}, {m['cores']} cores; {result['lockstep']}; PyTorch {result['torch']}")
     groups = {kind: {n.split("/", 1)[1]: r for n, r in result["rows"].items() if n.startswith(kind + "/")}
-              for kind in ("model", "cell", "start", "generate")}
+              for kind in ("model", "cell", "start", "generate", "other")}
     if groups["model"]:
         print_races("Models", groups["model"])
     if groups["cell"]:
@@ -256,6 +259,8 @@ def print_tables(result):
         print("\n### Start to first step\n\n| | Lockstep s | PyTorch s | ratio | wanted |\n|---|---|---|---|---|")
         for name, r in groups["start"].items():
             print(f"| {name} | {r['lockstep']:.3f} | {r['torch']:.3f} | {r['ratio']:.1f} | {r['target']} |")
+    if groups["other"]:
+        race_others.print_table(groups["other"])
     if groups["generate"]:
         print("\n### Text, token by token\n\n| model, prompts | Lockstep tokens/s | PyTorch | without cache | ratio | CPU us per token, to n | n to 4 n |\n"
               "|---|---|---|---|---|---|---|")
@@ -265,10 +270,17 @@ def print_tables(result):
                   + (f"{r['cpu_long'] * 1e6:.0f} |" if r["cpu_long"] else "|"))
 
 
+def torch_version():
+    try:
+        import torch
+    except ImportError:
+        return None
+    return torch.__version__
+
+
 def load(args):
     version = subprocess.run([args.program, "--version"], check=True, capture_output=True, text=True).stdout.strip()
-    import torch
-    result = dict(machine=machine(), lockstep=version, torch=torch.__version__, rows={})
+    result = dict(machine=machine(), lockstep=version, torch=torch_version(), rows={})
     if args.json and os.path.exists(args.json):
         with open(args.json) as f:
             old = json.load(f)
@@ -298,6 +310,8 @@ def arguments():
     parser.add_argument("--cells", nargs="?", const=":", metavar="FROM:TO", help="the drawn cells, or a slice of them")
     parser.add_argument("--start", action="store_true", help="time from the start to the first step of a tiny model")
     parser.add_argument("--generate", action="store_true", help="tokens/s of lockstep generate and of PyTorch with and without a cache")
+    parser.add_argument("--llmc", metavar="DIR", help="a checkout of llm.c to race its CPU trainer")
+    parser.add_argument("--kann", metavar="DIR", help="a checkout of kann")
     parser.add_argument("--length", type=int, default=1000, help="--generate: tokens of a text")
     parser.add_argument("--mpirun", default="mpirun", help="starts ranks, with its options")
     parser.add_argument("--draw-cells", action="store_true", help="write cells.json as the seed gives it, and end")
@@ -322,12 +336,17 @@ def main():
         for name in race_generate.ROWS:
             if f"generate/{name}" not in result["rows"]:
                 keep(args, result, {f"generate/{name}": race_generate.race(name, args)})
+    for who, checkout in (("llmc", args.llmc), ("kann", args.kann)):
+        for name, case in race_others.ROWS[who].items() if checkout else ():
+            if f"other/{who} {name}" not in result["rows"]:
+                row = race_others.race(who, case, checkout, args, lockstep_bench, first_loss, environment, steady)
+                keep(args, result, {f"other/{who} {name}": row})
     cases = {}
     if args.cells:
         every = list(race_cases.read_cells().items())
         first, _, end = args.cells.partition(":")
         cases = {f"cell/{name}": case for name, case in every[int(first or 0) : int(end or len(every))]}
-    elif args.only or not (args.start or args.generate):
+    elif args.only or not (args.start or args.generate or args.llmc or args.kann):
         cases = {f"model/{name}": case for name, case in race_cases.CASES.items() if not args.only or name in args.only}
     for name, case in cases.items():
         if name not in result["rows"]:
