@@ -15,8 +15,8 @@
  *           of each parameter to grad_shards, one shard at a time. It may read in->v and out->v only
  *           if the type says so in `reads`.
  * saved     lives from forward to backward; tmp holds garbage on entry to forward and backward.
- * recompute a layer that the run wants to keep nothing but its inputs goes forward again, with the same random
- *           numbers, right before its backward: what it saves is tmp then. The model sees to that.
+ * recompute a layer that the run wants to keep nothing but its inputs goes forward again right before its backward,
+ *           and what it saves is tmp. The model sees to that, unless the layer does so by itself, part by part.
  *
  * The loss is a sum over the targets of the batch; the trainer scales once by the global count. So the
  * gradients of shards simply add, and layers never learn that ranks exist. */
@@ -257,7 +257,6 @@ struct LayerType {
     bool memory;       /* in a config its second input, if not named, is the encoder above */
     bool window;       /* its state is the past itself, at most plan_max_length steps with those of the pass */
     bool needs;        /* forward calls pass_need; else all its parameters are waited for before it */
-    bool recomputes;   /* a stack: where plan_recomputes, its backward makes again what it needs, part by part */
     unsigned reads;    /* READS_IN | READS_OUT, what backward reads */
     /* Called with inputs resolved. Messages name layer->name and the key. */
     Status (*plan)(Layer *layer, Plan *plan);
@@ -293,7 +292,6 @@ size_t plan_max_length(const Plan *plan, Grain grain); /* of one sequence, in th
 size_t plan_seq_len(const Plan *plan);                 /* data.seq_len: the default of max_len */
 size_t plan_classes(const Plan *plan);                 /* classes or target columns of the data */
 bool plan_trains(const Plan *plan);                    /* backward will be called */
-bool plan_recomputes(const Plan *plan);                /* ... and this layer is to keep little for it */
 bool plan_carries(const Plan *plan, Grain grain);      /* passes will carry the state of that stream on */
 size_t plan_threads(const Plan *plan);
 
@@ -326,20 +324,22 @@ MUST_CHECK Status plan_row_rules(Plan *plan, Param *param, const Value *ids, Row
 MUST_CHECK Status plan_packed(Plan *plan, Packed *out, Param *param, PackForm form, Interleave gates);
 
 /* Memory of `count` reals; the pointer at `slot` (in layer->self) is set before the first pass.
- * plan_saved: forward to backward, dead again after it; of a layer that recomputes: from the forward right before
- * backward to that. plan_passed: forward to backward in any case. plan_lasting: the same, and until the next
- * forward, for what model_decode reads again. plan_tmp: dead at return. plan_state: [B, count per sequence], kept
- * between passes for pass->carry_state, zeroed by model_reset_state. plan_past: [B, plan_max_length, count per step]
- * likewise, not zeroed: of the steps that were carried so far. plan_index: `count` size_t, kept between passes, for
- * index lists. plan_kept: reals kept between passes, zero at first, for tables. */
+ * plan_saved: forward to backward, dead again after it. plan_lasting: the same, and until the next forward, for what
+ * model_decode reads again. plan_tmp: dead at return. plan_state: [B, count per sequence], kept between passes for
+ * pass->carry_state, zeroed by model_reset_state. plan_past: [B, plan_max_length, count per step] likewise, not
+ * zeroed: of the steps that were carried so far. plan_index: `count` size_t, kept between passes, for index lists.
+ * plan_kept: reals kept between passes, zero at first, for tables. */
 void plan_saved(Plan *plan, void *slot, size_t count);
-void plan_passed(Plan *plan, void *slot, size_t count);
 void plan_lasting(Plan *plan, void *slot, size_t count);
 void plan_tmp(Plan *plan, void *slot, size_t count);
 void plan_state(Plan *plan, void *slot, size_t count_per_sequence);
 void plan_past(Plan *plan, void *slot, Grain grain, size_t count_per_step);
 void plan_index(Plan *plan, void *slot, size_t count);
 void plan_kept(Plan *plan, void *slot, size_t count);
+
+/* Is the layer to recompute? Then it does so by itself from now on, part by part in its backward, and what it asks
+ * plan_saved for is saved. A plan that does not ask leaves all to the model. */
+bool plan_recomputes_parts(Plan *plan);
 
 /* "model: <layer>.<key>: ..." as ERR_USAGE; key NULL: "model: <layer>: ...". */
 Status plan_fail(const Layer *layer, const char *key, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -53,7 +53,8 @@ typedef struct LayerNode {
     bool wants;                  /* it or something below it is trainable */
     bool active;                 /* ... and the loss depends on it: goes backward */
     bool decodes;                /* reads what depends on the target's stream */
-    bool remade;                 /* goes forward again before its backward */
+    bool remade;                 /* goes forward again before its backward, */
+    bool parts;                  /* or recomputes by itself */
     LayerTime time;
 } LayerNode;
 

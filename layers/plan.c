@@ -39,9 +39,6 @@ size_t plan_classes(const Plan *plan) {
 bool plan_trains(const Plan *plan) {
     return plan->model->spec->trains;
 }
-bool plan_recomputes(const Plan *plan) {
-    return plan->model->spec->trains && plan->model->spec->layer[plan->model->planning].recompute;
-}
 bool plan_carries(const Plan *plan, Grain grain) {
     const ModelSpec *spec = plan->model->spec;
     return spec->carries || (grain == PER_TARGET_STEP && spec->max_beginnings > 0);
@@ -285,6 +282,16 @@ static size_t bytes_of(size_t count, size_t element) {
     return size_multiply(count, element, &bytes) ? bytes : SIZE_MAX;
 }
 
+static bool recomputes(const Model *model) {
+    return model->spec->trains && model->spec->layer[model->planning].recompute;
+}
+
+bool plan_recomputes_parts(Plan *plan) {
+    Model *model = plan->model;
+    model->node[model->planning].parts = recomputes(model);
+    return recomputes(model);
+}
+
 static void save(Plan *plan, void *slot, size_t count, bool lasts) {
     Model *model = plan->model;
     if (model->status != OK) return;
@@ -299,14 +306,11 @@ static void save(Plan *plan, void *slot, size_t count, bool lasts) {
 }
 
 void plan_saved(Plan *plan, void *slot, size_t count) {
-    LayerNode *node = &plan->model->node[plan->model->planning];
-    node->remade = plan_recomputes(plan) && !node->layer.type->recomputes;
-    if (plan_recomputes(plan)) plan_tmp(plan, slot, count);
-    else plan_passed(plan, slot, count);
-}
-
-void plan_passed(Plan *plan, void *slot, size_t count) {
-    save(plan, slot, count, false);
+    Model *model = plan->model;
+    LayerNode *node = &model->node[model->planning];
+    node->remade = recomputes(model) && !node->parts;
+    if (node->remade) plan_tmp(plan, slot, count);
+    else save(plan, slot, count, false);
 }
 
 void plan_lasting(Plan *plan, void *slot, size_t count) {

@@ -22,8 +22,8 @@
  *
  * Inside, PER_STEP means the stream of the layer's input, be it the data's or the target's.
  *
- * With train.recompute the h of all layers are saved; gates, c and dropped h have room once, and are made again
- * by (d), (a) to (c) layer by layer. */
+ * With train.recompute each of several layers saves its h alone; gates, c and dropped h have room once, which holds
+ * those of the last layer and then what (d), (a) to (c) make again, layer by layer. */
 #ifndef LOCKSTEP_LAYERS_RECURRENT_RECURRENT_H
 #define LOCKSTEP_LAYERS_RECURRENT_RECURRENT_H
 
@@ -127,7 +127,7 @@ typedef struct Recurrent {
     size_t gates;    /* G P */
     Interleave order;
     double dropout;
-    bool keeps, has_bias;       /* keeps: each stream what its backward reads */
+    bool trains, recomputes, has_bias;
     size_t threads, block_rows; /* blocks of at most so many sequences */
     size_t lddgates, ldblock;   /* leading dimensions of a block's matrices */
     size_t group;               /* units per call of (b) and (c) */
@@ -136,17 +136,15 @@ typedef struct Recurrent {
     Start start;
     struct {
         real *h[RECURRENT_MAX_LAYERS];       /* [R, DH] outputs of the layers below the last */
-        real *dropped[RECURRENT_MAX_LAYERS]; /* [R, DH] h after dropout; the first for all where not kept */
+        real *dropped[RECURRENT_MAX_LAYERS]; /* [R, DH] h after dropout; the first for all where it recomputes */
     } saved;
     struct {
-        real *h[2];        /* instead of the saved ones where no backward is planned */
-        real *gates[2];    /* of a direction, instead of the saved ones where those are not kept, */
-        real *extra[2];    /* and in training */
-        real *bias;        /* [GP] interleaved: what (a) adds */
-        real *bias_inside; /* [D, GP] what (b) adds */
-        real *dbias;       /* [GH] */
-        real *dx;          /* [R, DH] gradient of what an upper layer reads */
-        real *scratch;     /* [threads, scratch] */
+        real *gates[2], *h[2]; /* instead of the saved ones where no backward is planned */
+        real *bias;            /* [GP] interleaved: what (a) adds */
+        real *bias_inside;     /* [D, GP] what (b) adds */
+        real *dbias;           /* [GH] */
+        real *dx;              /* [R, DH] gradient of what an upper layer reads */
+        real *scratch;         /* [threads, scratch] */
     } tmp;
     struct {
         size_t *order;      /* [B] sequences, block after block, each by falling length */
@@ -195,15 +193,19 @@ static inline size_t recurrent_row(const Rows *rows, const Stream *stream, size_
     return stream->reverse ? rows->offset[sequence + 1] - 1 - t : rows->offset[sequence] + t;
 }
 
+/* The layer whose memory layer l uses for what can be made again. */
+static inline size_t recurrent_room(const Recurrent *self, size_t l) {
+    return self->recomputes ? 0 : l;
+}
 static inline real *recurrent_gates(const Recurrent *self, size_t l, size_t d) {
-    return self->keeps ? self->stream[l * self->D + d].saved.gates : self->tmp.gates[d];
+    return self->trains ? self->stream[recurrent_room(self, l) * self->D + d].saved.gates : self->tmp.gates[d];
 }
 static inline real *recurrent_extra(const Recurrent *self, size_t l, size_t d) {
-    return self->keeps ? self->stream[l * self->D + d].saved.extra : self->tmp.extra[d];
+    return self->stream[recurrent_room(self, l) * self->D + d].saved.extra;
 }
 /* h of layer l after dropout. */
 static inline real *recurrent_dropped(const Recurrent *self, size_t l) {
-    return self->saved.dropped[self->keeps ? l : 0];
+    return self->saved.dropped[recurrent_room(self, l)];
 }
 
 /* ---- recurrent_start.c ---- */

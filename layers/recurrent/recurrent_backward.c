@@ -188,9 +188,9 @@ void recurrent_backward(Layer *layer, const Pass *whole) {
     Blocks blocks = blocks_deal(self, rows);
     size_t tasks = blocks.count * self->D;
     for (size_t d = 0; d < self->D; d++) list_before(rows, d > 0, self->index.before[d]);
-    if (!self->keeps) recurrent_start_forward(layer, pass);
+    if (self->recomputes) recurrent_start_forward(layer, pass);
     for (size_t l = self->L; l-- > 0;) {
-        if (!self->keeps) recurrent_layer_forward(layer, pass, blocks, l, true);
+        if (self->recomputes && l + 1 < self->L) recurrent_layer_forward(layer, pass, blocks, l, true);
         PARALLEL(tasks > 1 ? self->threads : 1, pass->rows.sequences * self->D) {
 #pragma omp for schedule(dynamic, 1) nowait
             for (size_t task = 0; task < tasks; task++) {

@@ -10,7 +10,7 @@
 real *recurrent_h(const Layer *layer, size_t l) {
     const Recurrent *self = layer->self;
     if (l + 1 == self->L) return layer->out[0]->v;
-    return self->saved.h[l] ? self->saved.h[l] : self->tmp.h[l % 2];
+    return self->trains ? self->saved.h[l] : self->tmp.h[l % 2];
 }
 
 bool recurrent_drops(const Recurrent *self, const Pass *pass) {
@@ -126,7 +126,7 @@ static void block_forward(const Layer *layer, const Pass *pass, size_t l, size_t
                         .ldh = self->ldblock,
                         .out = out ? out + stream->column : NULL,
                         .ldout = self->features,
-                        .keep = again || (pass->backward && self->keeps)};
+                        .keep = pass->backward && (again || !self->recomputes || l + 1 == self->L)};
     load_state(self, l * self->D + d, pass, block);
     step.rows = block->count;
     for (size_t t = 0;; t++) {

@@ -40,7 +40,8 @@ static Status plan_sizes(Layer *layer, Plan *plan, const Cell *cell) {
     self->order = (Interleave){cell->gates, self->H};
     self->dropout = config->dropout;
     self->has_bias = config->bias;
-    self->keeps = plan_trains(plan) && !plan_recomputes(plan);
+    self->trains = plan_trains(plan);
+    self->recomputes = self->L > 1 && plan_recomputes_parts(plan);
     self->threads = plan_threads(plan);
 
     const size_t most = plan_max_rows(plan, in->grain);
@@ -94,14 +95,15 @@ static Status plan_stream(Layer *layer, Plan *plan, size_t l, size_t d) {
     stream->hh.rows_at_once = rows_in_a_block(self, plan_max_sequences(plan));
     plan_state(plan, &stream->state.h, H);
     if (self->cell->carries_c) plan_state(plan, &stream->state.c, H);
-    if (!plan_trains(plan)) return OK;
+    if (!self->trains) return OK;
 
     size_t rows = plan_max_rows(plan, layer->in[0]->grain), sequences = plan_max_sequences(plan);
     TRY(plan_packed(plan, &stream->ih_back, stream->p.weight_ih, PACK_PLAIN, self->order));
     TRY(plan_packed(plan, &stream->hh_back, stream->p.weight_hh, PACK_PLAIN, self->order));
     stream->hh_back.rows_at_once = stream->hh.rows_at_once;
-    if (self->keeps) plan_saved(plan, &stream->saved.gates, rows * self->gates);
-    if (self->keeps && self->cell->extra) plan_saved(plan, &stream->saved.extra, rows * self->P);
+    const bool room = recurrent_room(self, l) == l;
+    if (room) plan_saved(plan, &stream->saved.gates, rows * self->gates);
+    if (room && self->cell->extra) plan_saved(plan, &stream->saved.extra, rows * self->P);
     plan_saved(plan, &stream->initial.h, sequences * H);
     if (self->cell->carries_c) plan_saved(plan, &stream->initial.c, sequences * H);
     return OK;
@@ -110,21 +112,18 @@ static Status plan_stream(Layer *layer, Plan *plan, size_t l, size_t d) {
 static void plan_memory(const Layer *layer, Plan *plan) {
     Recurrent *self = layer->self;
     size_t rows = plan_max_rows(plan, layer->in[0]->grain), sequences = plan_max_sequences(plan);
-    if (plan_trains(plan)) {
+    if (self->trains) {
         for (size_t l = 0; l + 1 < self->L; l++) {
-            plan_passed(plan, &self->saved.h[l], rows * self->features);
-            if (self->dropout > 0 && (self->keeps || l == 0))
+            plan_saved(plan, &self->saved.h[l], rows * self->features);
+            if (self->dropout > 0 && recurrent_room(self, l) == l)
                 plan_saved(plan, &self->saved.dropped[l], rows * self->features);
         }
         for (size_t d = 0; d < self->D; d++) plan_index(plan, &self->index.before[d], rows);
         plan_tmp(plan, &self->tmp.dbias, self->cell->gates * self->H);
         if (self->L > 1) plan_tmp(plan, &self->tmp.dx, rows * self->features);
     } else {
+        for (size_t d = 0; d < self->D; d++) plan_tmp(plan, &self->tmp.gates[d], rows * self->gates);
         for (size_t l = 0; l + 1 < self->L && l < 2; l++) plan_tmp(plan, &self->tmp.h[l], rows * self->features);
-    }
-    for (size_t d = 0; d < self->D && !self->keeps; d++) {
-        plan_tmp(plan, &self->tmp.gates[d], rows * self->gates);
-        if (plan_trains(plan) && self->cell->extra) plan_tmp(plan, &self->tmp.extra[d], rows * self->P);
     }
     plan_tmp(plan, &self->tmp.bias, self->gates);
     plan_tmp(plan, &self->tmp.bias_inside, self->D * self->gates);

@@ -21,7 +21,8 @@
  *   attention.q 3 E, and 1 E   attention.context A E   attention.norm 2 A H   mid (s) A E   end (e) E   hidden F
  *   norms 2 (A + 1); and per row of the memory attention.kv 2 E
  *
- * With train.recompute end alone is saved; all else has room once, and is made again layer by layer.
+ * With train.recompute each of several layers saves its end alone; all else has room once, which holds what the
+ * last layer saved and then, layer by layer, what is made again.
  *
  *   in, out [R, E]   memory [Rk, E]   layers.<l>.self_attn.in_proj_weight [3 E, E], in_proj_bias [3 E],
  *   out_proj.weight [E, E]; multihead_attn.* alike; linear1.weight [F, E], linear2.weight [E, F], norm1.*, norm2.*,

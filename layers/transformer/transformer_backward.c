@@ -105,7 +105,7 @@ void transformer_backward(Layer *layer, const Pass *pass) {
         op_copy(rows * self->E, dy, g);
     }
     for (size_t l = self->L; l-- > 0;) {
-        if (self->recomputes) transformer_again(layer, pass, l);
+        if (self->recomputes && l + 1 < self->L) transformer_again(layer, pass, l);
         if (self->norm_first) {
             pre_norm_back(layer, pass, l, g);
         } else {

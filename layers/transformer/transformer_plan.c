@@ -82,7 +82,7 @@ static void plan_memory(const Layer *layer, Plan *plan) {
     const size_t rows = plan_max_rows(plan, self->grain), E = self->E, F = self->F;
     for (size_t l = 0; l < (self->trains && !self->recomputes ? self->L : 1); l++) plan_layer_saved(layer, plan, l);
     for (size_t l = 0; l < (self->trains ? self->L : 1); l++)
-        if (!self->norm_first || config->norm || l + 1 < self->L) plan_passed(plan, &self->layer[l].end, rows * E);
+        if (!self->norm_first || config->norm || l + 1 < self->L) plan_saved(plan, &self->layer[l].end, rows * E);
     plan_tmp(plan, &self->tmp.x, rows * E);
     plan_tmp(plan, &self->tmp.y, rows * E);
     if (self->activation == ACT_GELU || self->dropout > 0) plan_tmp(plan, &self->tmp.active, rows * F);
@@ -129,7 +129,7 @@ Status transformer_plan(Layer *layer, Plan *plan) {
     self->L = config->num_layers;
     self->A = layer->inputs;
     self->trains = plan_trains(plan);
-    self->recomputes = plan_recomputes(plan);
+    self->recomputes = self->L > 1 && plan_recomputes_parts(plan);
     self->norm_first = config->norm_first;
     self->activation = config->activation == 0 ? ACT_RELU : ACT_GELU;
     self->dropout = config->dropout;
@@ -139,8 +139,7 @@ Status transformer_plan(Layer *layer, Plan *plan) {
     if (config->norm) {
         self->norm = (Norm){.F = self->E, .grain = self->grain, .eps = (real)config->layer_norm_eps};
         TRY(norm_plan(&self->norm, layer, plan, "norm.", config->bias));
-        plan_passed(plan, &self->saved.norm.mean, plan_max_rows(plan, self->grain));
-        plan_passed(plan, &self->saved.norm.rstd, plan_max_rows(plan, self->grain));
+        norm_plan_saved(&self->norm, plan, &self->saved.norm);
     }
     plan_memory(layer, plan);
     return OK;

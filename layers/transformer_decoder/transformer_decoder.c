@@ -34,7 +34,6 @@ const LayerType layer_transformer_decoder = {
     .config_size = sizeof(TransformerConfig),
     .self_size = sizeof(Transformer),
     .needs = true,
-    .recomputes = true,
     .attention = transformer_set,
     .looks_ahead = transformer_looks_ahead,
     .min_inputs = 2,

@@ -27,7 +27,6 @@ const LayerType layer_transformer_encoder = {
     .self_size = sizeof(Transformer),
     .max_inputs = 1,
     .needs = true,
-    .recomputes = true,
     .attention = transformer_set,
     .looks_ahead = transformer_looks_ahead,
     .reads = READS_IN,

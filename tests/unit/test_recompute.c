@@ -127,8 +127,8 @@ static size_t reals(size_t count) {
     return (count * sizeof(real) + 63) / 64 * 64;
 }
 
-/* R rows of B sequences; what one layer of the stack needs for its backward; what stays where it recomputes: of
- * each layer but the last, and of the stack. */
+/* Bytes saved: what a layer of a stack can make again; what stays of each layer but the last, of the last, and of the
+ * stack. Several layers have room for one to make again; a layer that is alone has it in its scratch. */
 typedef struct Formula {
     size_t layer, stays, last, stack;
 } Formula;
@@ -174,13 +174,11 @@ static void assert_memory(const char *kind, void *config, size_t features, size_
     const ModelMemory kept = memory_of(kind, config, features, &sample, false),
                       made = memory_of(kind, config, features, &sample, true);
     const size_t stays = (layers - 1) * f.stays + f.last;
-    const bool stacked = layer_type(kind)->recomputes;
-    if (kept.saved != layers * f.layer + stays + f.stack)
-        fail_msg("%s saves %zu bytes, the formula says %zu", kind, kept.saved, layers * f.layer + stays + f.stack);
-    /* The states that a recurrent layer starts from are made again, a final norm's two numbers a row are not. */
-    const size_t again = f.layer + (layer_type(kind)->reads & READS_OUT ? f.stack : 0),
-                 passed = stacked ? stays + f.layer + f.stack - again : 0;
-    if (made.saved != passed) fail_msg("%s passes %zu bytes on, the formula says %zu", kind, made.saved, passed);
+    const size_t one = f.layer + stays + f.stack, passed = layers > 1 ? one : 0, again = layers > 1 ? 0 : one;
+    if (kept.saved != (layers - 1) * f.layer + one)
+        fail_msg("%s saves %zu bytes, the formula says %zu", kind, kept.saved, (layers - 1) * f.layer + one);
+    if (made.saved != passed)
+        fail_msg("%s saves %zu bytes to recompute, the formula says %zu", kind, made.saved, passed);
     if (made.tmp != kept.tmp + again)
         fail_msg("%s has %zu bytes of scratch and %zu without recompute, the formula says %zu more", kind, made.tmp,
                  kept.tmp, again);
