@@ -71,6 +71,9 @@ size_t reduce_owned(const Reduce *reduce);
 /* Chunk number i of those that rank `owner` owns; false if it has fewer. `at` is its place among theirs. Local. */
 bool reduce_chunk_of(const Reduce *reduce, size_t owner, size_t i, ReduceChunk *out);
 
+/* Floats of a bucket of `count` among so many ranks; the last bucket may be shorter. Local. */
+size_t reduce_bucket_floats(size_t count, size_t ranks);
+
 /* Where, among my chunks, the bucket of chunk `first` ends. Local. */
 size_t reduce_bucket_end(const Reduce *reduce, size_t first);
 

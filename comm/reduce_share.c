@@ -8,8 +8,18 @@
 
 #include "comm/reduce_private.h"
 
-/* A rank's share of a bucket: 1 to 4 MiB, as many buckets as leave it so much, at most 8. */
-enum { SHARE_LEAST = 16, SHARE_MOST = 64, BUCKETS_WANTED = 8 };
+/* A rank's share of a bucket: 512 KiB to 4 MiB, as many buckets as leave it so much, about 16: what is exchanged of the
+ * first bucket, or of the last, hides behind nothing. */
+enum { SHARE_LEAST = 8, SHARE_MOST = 64, BUCKETS_WANTED = 16 };
+
+static size_t chunks_of_bucket(size_t chunks, size_t ranks) {
+    size_t share = chunks / BUCKETS_WANTED / ranks;
+    return (share < SHARE_LEAST ? SHARE_LEAST : share > SHARE_MOST ? SHARE_MOST : share) * ranks;
+}
+
+size_t reduce_bucket_floats(size_t count, size_t ranks) {
+    return chunks_of_bucket((count + REDUCE_CHUNK - 1) / REDUCE_CHUNK, ranks) * REDUCE_CHUNK;
+}
 
 size_t reduce_chunk_floats(const Reduce *r, size_t first, size_t end) {
     size_t from = first * REDUCE_CHUNK, to = end * REDUCE_CHUNK;
@@ -45,9 +55,7 @@ size_t share_most(const Reduce *r) {
 }
 
 bool share_plan(Reduce *r) {
-    size_t share = r->chunks / BUCKETS_WANTED / r->comm->size;
-    share = share < SHARE_LEAST ? SHARE_LEAST : share > SHARE_MOST ? SHARE_MOST : share;
-    r->bucket_chunks = share * r->comm->size;
+    r->bucket_chunks = chunks_of_bucket(r->chunks, r->comm->size);
     r->buckets = (r->chunks + r->bucket_chunks - 1) / r->bucket_chunks;
     r->chunk = calloc(share_count(r, r->comm->rank) + 1, sizeof *r->chunk);
     r->place = calloc(r->buckets + 1, sizeof *r->place);

@@ -20,6 +20,9 @@ static const struct {
 } rates[] = {{"GbE", 1e9 / 8}, {"Gbit/s", 1e9 / 8},     {"Mbit/s", 1e6 / 8}, {"GB/s", 1e9},
              {"MB/s", 1e6},    {"GiB/s", 1073741824.0}, {"MiB/s", 1048576.0}};
 
+/* Of 1538 bytes that an Ethernet cable carries 1448 are TCP's payload. */
+static const double ethernet_payload = 1448.0 / 1538.0;
+
 static Status not_a_network(const char *text) {
     return status_fail(
         ERR_USAGE,
@@ -41,7 +44,7 @@ static bool parse_rate(const char *text, size_t length, Network *out) {
     if (end == text || end > text + length || !isfinite(number) || number <= 0) return false;
     for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
         if (strlen(rates[i].unit) != rest || strncmp(end, rates[i].unit, rest) != 0) continue;
-        out->bytes_per_s = number * rates[i].factor;
+        out->bytes_per_s = number * rates[i].factor * (strstr(rates[i].unit, "B/s") ? 1 : ethernet_payload);
         out->latency = out->bytes_per_s < 2e8 ? 50e-6 : 15e-6; /* TCP over Ethernet */
         return true;
     }
@@ -69,18 +72,48 @@ const char network_formula[] =
     "  exchange(N) = (N - 1) (L ceil(slice / 1 MiB) + slice / B)    gradients there, parameters back, each\n"
     "  agree(N)    = (N - 1) (L + 256 R / B)                    status words of R ranks per node\n"
     "  step(N)     = step(1) + agree(N) - update (1 - 1 / N) + exposed gradients + exposed parameters\n"
-    "  exposed     = exchange(N), or with comm.overlap max(exchange(N) / 8, exchange(N) - behind): the last of 8\n"
-    "                buckets has nothing to hide behind; gradients go behind backward, parameters behind forward\n"
-    "  efficiency  = step(1) / step(N), the batch growing with N; L latency, B bytes per second of a node";
+    "  exposed     = exchange(N), or with comm.overlap what bucket after bucket leaves of it: a bucket's gradients "
+    "set\n"
+    "                out when backward has come so far and the bucket above is through, forward computes a bucket's\n"
+    "                layers when its parameters are here; time and bytes are spread evenly over the parameters\n"
+    "  efficiency  = step(1) / step(N), the batch growing with N; L latency, B bytes per second of a node (of "
+    "Ethernet's\n"
+    "                bits 94 % are payload)";
+
+static double most(double a, double b) {
+    return a > b ? a : b;
+}
+
+/* Backward makes buckets from the last to the first; the network takes one after the other. */
+static double exposed_gradients(const NodeStep *node, double exchange, double bucket) {
+    size_t buckets = (size_t)ceil(node->bytes / bucket);
+    double sent = 0;
+    for (size_t b = buckets; b-- > 0;) {
+        double from = bucket * (double)b / node->bytes, end = fmin(1, bucket * (double)(b + 1) / node->bytes);
+        sent = most(sent, node->backward * (1 - from)) + exchange * (end - from);
+    }
+    return sent - node->backward;
+}
+
+/* Forward needs them from the first to the last, which is how they come. */
+static double exposed_parameters(const NodeStep *node, double exchange, double bucket) {
+    size_t buckets = (size_t)ceil(node->bytes / bucket);
+    double computed = 0;
+    for (size_t b = 0; b < buckets; b++) {
+        double from = bucket * (double)b / node->bytes, end = fmin(1, bucket * (double)(b + 1) / node->bytes);
+        computed = most(computed, exchange * end) + node->forward * (end - from);
+    }
+    return computed - node->forward;
+}
 
 Forecast network_forecast(const Network *network, const NodeStep *node, double nodes) {
-    enum { PIECE = 1 << 20, WORD = 256, BUCKETS = 8 };
+    enum { PIECE = 1 << 20, WORD = 256 };
     double slice = fmin(node->bytes, fmax(node->bytes / nodes, 4.0 * REDUCE_CHUNK)), others = nodes - 1;
     double exchange = others * (network->latency * ceil(slice / PIECE) + slice / network->bytes_per_s);
     double agree = others * (network->latency + WORD * node->ranks / network->bytes_per_s);
-    double last = exchange / BUCKETS;
-    double gradients = node->overlap ? fmax(last, exchange - node->backward) : exchange;
-    double parameters = node->overlap ? fmax(last, exchange - node->forward) : exchange;
+    double bucket = 4.0 * (double)reduce_bucket_floats((size_t)(node->bytes / 4), (size_t)(nodes * node->ranks));
+    double gradients = node->overlap ? exposed_gradients(node, exchange, bucket) : exchange;
+    double parameters = node->overlap ? exposed_parameters(node, exchange, bucket) : exchange;
     double step = node->step + agree - node->update * (1 - 1 / nodes) + gradients + parameters;
     return (Forecast){.exchange = exchange, .step = step, .efficiency = node->step / step};
 }

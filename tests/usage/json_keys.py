@@ -40,7 +40,7 @@ def main(kind):
     elif kind == "bench_comm":
         check(found, BENCH | dict(comm=dict), True)
         comm = found["comm"]
-        assert comm["network"] == "10GbE,20us" and comm["network_bytes_per_s"] == 1.25e9 and abs(comm["network_latency_us"] - 20) < 1e-6
+        assert comm["network"] == "10GbE,20us" and abs(comm["network_bytes_per_s"] / (1.25e9 * 1448 / 1538) - 1) < 1e-6 and abs(comm["network_latency_us"] - 20) < 1e-6
         assert [row["nodes"] for row in comm["prediction"]] == [2 ** k for k in range(13)]
         assert comm["prediction"][0]["efficiency"] == 1 and comm["prediction"][0]["exchange_ms"] == 0
         assert all(row["step_ms"] > 0 and row["efficiency"] > 0 for row in comm["prediction"])
