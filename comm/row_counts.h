@@ -10,9 +10,16 @@
 
 typedef struct RowCounts RowCounts;
 
-/* `rows` counters, above 0 and the same on all ranks. ERR_USAGE on all ranks if memory is short. The caller's:
- * row_counts_destroy, which leaves the node's memory to comm_finish. Collective. */
-MUST_CHECK Status row_counts_create(Comm *comm, size_t rows, RowCounts **out);
+/* What is counted, the same on all ranks: a batch of at most `sequences` in so many shards, of each sequence at most
+ * `ids` ids. */
+typedef struct RowCountsUse {
+    size_t rows; /* above 0 */
+    size_t shards, sequences, ids;
+} RowCountsUse;
+
+/* ERR_USAGE on all ranks if memory is short. The caller's: row_counts_destroy, which leaves the node's memory to
+ * comm_finish. Collective. */
+MUST_CHECK Status row_counts_create(Comm *comm, const RowCountsUse *use, RowCounts **out);
 void row_counts_destroy(RowCounts **counts);
 
 /* Bytes of node memory that they take. Local. */

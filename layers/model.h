@@ -142,6 +142,8 @@ typedef void (*ModelReady)(void *context, size_t offset, size_t count);
 /* Rows of all tables whose options look at the global batch (embedding.c), or that are large against it: how many
  * counters there are. */
 size_t model_counted_rows(const Model *model);
+/* The most ids that are counted of one sequence, over all of these tables. */
+size_t model_counted_ids(const Model *model);
 /* Adds to counts [model_counted_rows] how often the batch looks up each row. */
 void model_count_rows(Model *model, const Batch *batch, uint32_t *counts);
 /* Where the counts of the global batch stand during model_train and the update; of tables that no other layer shares,

@@ -50,6 +50,16 @@ size_t model_counted_rows(const Model *model) {
     return model->counted_rows;
 }
 
+size_t model_counted_ids(const Model *model) {
+    const ModelSpec *spec = model->spec;
+    size_t ids = 0;
+    for (size_t i = 0; i < model->params; i++) {
+        const ParamNode *node = model->param[i];
+        if (node->ids) ids += node->ids->grain == PER_TARGET_STEP ? spec->max_target_length : spec->max_length;
+    }
+    return ids;
+}
+
 void model_count_rows(Model *model, const Batch *batch, uint32_t *counts) {
     bind_batch(model, batch);
     for (size_t i = 0; i < model->params; i++) {

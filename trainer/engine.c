@@ -156,14 +156,16 @@ static size_t node_bytes(const Engine *e) {
     return (m->parameters + m->packed + floats) * sizeof(float) + row_counts_bytes(e->comm, counted_rows(e));
 }
 
-static Status prepare_counts(Engine *e) {
+static Status prepare_counts(Engine *e, const EngineUse *use) {
     e->touched.table = calloc(model_params(e->model), sizeof *e->touched.table);
     TRY(comm_agree(e->comm, e->touched.table ? OK : status_fail(ERR_USAGE, "memory: no room for a list of tables")));
     reduce_touched(e->reduce, &e->touched);
-    return row_counts_create(e->comm, counted_rows(e), &e->counts);
+    const RowCountsUse counted = {
+        .rows = counted_rows(e), .shards = e->shards, .sequences = use->batch_size, .ids = model_counted_ids(e->model)};
+    return row_counts_create(e->comm, &counted, &e->counts);
 }
 
-static Status allocate(Engine *e) {
+static Status allocate(Engine *e, const EngineUse *use) {
     Comm *comm = e->comm;
     void *block = NULL;
     TRY(comm_reserve(comm, node_bytes(e)));
@@ -179,7 +181,7 @@ static Status allocate(Engine *e) {
         segments = reduce_segments(e->reduce, &node);
         for (size_t i = 0; i < segments; i++) gradient[i] = reduce_gradient(e->reduce, i);
         TRY(prepare_exchange(e));
-        if (counted_rows(e) > 0) TRY(prepare_counts(e));
+        if (counted_rows(e) > 0) TRY(prepare_counts(e, use));
     }
     FoldNode group[FOLD_MAX_SEGMENTS];
     if (e->group < e->end_shard - e->first_shard) {
@@ -200,7 +202,7 @@ Status engine_create(Comm *comm, const Config *config, const EngineUse *use, Eng
     e->shards = use->shards;
     fold_range(e->shards, comm_size(comm), comm_rank(comm), &e->first_shard, &e->end_shard);
     status = comm_agree(comm, plan(e, use));
-    if (status == OK) status = allocate(e);
+    if (status == OK) status = allocate(e, use);
     if (status != OK) {
         engine_destroy(&e);
         return status;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "comm/fold.h"
+#include "comm/row_counts.h"
 #include "tests/distributed/rank_test.h"
 
 static void check_places(Comm *comm) {
@@ -111,6 +113,40 @@ static void check_share(Comm *comm) {
     CHECK(strstr(status_message(), "the impossible") && strstr(status_message(), "MiB needed"));
 }
 
+static uint32_t *count_ids(const RowCountsUse *use, size_t first_shard, size_t end_shard, size_t sequences, size_t step,
+                           uint32_t *counts) {
+    size_t first, end, unused;
+    fold_items(sequences, use->shards, first_shard, &first, &unused);
+    fold_items(sequences, use->shards, end_shard - 1, &unused, &end);
+    for (size_t i = first * use->ids; i < end * use->ids; i++) counts[hash(i, step, 6) % use->rows]++;
+    return counts;
+}
+
+/* Batches that touch few of the rows, and nearly all; longer than a piece; and one that is not full. */
+static void check_counts(Comm *comm) {
+    size_t size = comm_size(comm);
+    const RowCountsUse uses[] = {{5000, size + 2, 2 * size + 3, 7},
+                                 {70, size, 5 * size, 9},
+                                 {200001, size, size, 100},
+                                 {300000, 2 * size, 2 * size, 40000}};
+    for (size_t k = 0; k < sizeof uses / sizeof uses[0]; k++) {
+        const RowCountsUse *use = &uses[k];
+        RowCounts *counts;
+        size_t first, end;
+        fold_range(use->shards, size, comm_rank(comm), &first, &end);
+        CHECK(row_counts_create(comm, use, &counts) == OK);
+        for (size_t step = 1; step <= 3; step++) {
+            size_t sequences = step == 3 ? use->sequences - 1 : use->sequences;
+            count_ids(use, first, end, sequences, step, row_counts_begin(counts));
+            row_counts_sum(counts);
+            uint32_t *want = count_ids(use, 0, use->shards, sequences, step, calloc(use->rows, sizeof *want));
+            CHECK(same_bits(row_counts_total(counts), want, use->rows * sizeof *want));
+            free(want);
+        }
+        row_counts_destroy(&counts);
+    }
+}
+
 static void check_threads(const Comm *comm) {
     size_t flushed = 0, threads = 0;
 #pragma omp parallel
@@ -138,4 +174,5 @@ void check_talk(Comm *comm) {
     check_point_to_point(comm);
     check_agree(comm);
     check_share(comm);
+    check_counts(comm);
 }
