@@ -4,6 +4,7 @@
  * products and memory. */
 #include "trainer/bench.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -116,7 +117,7 @@ static void book_regions(const Session *s, BenchFigures *f, double total, const 
     f->idle = f->forks > 0 ? inside - f->parallel / (double)comm_threads(s->comm) : 0;
     f->waits = (double)(waited.count - waits->count) / steps;
     f->waited = (waited.seconds - waits->seconds) * 1e3 / steps;
-    f->serial = total / steps - inside - f->waited;
+    f->serial = comm_threads(s->comm) > 1 ? total / steps - inside - f->waited : NAN;
 }
 
 static Status run_steps(Session *s, size_t wanted, double *ms, BenchWaits *usual, BenchWaits *alone, BenchFigures *f) {

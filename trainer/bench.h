@@ -30,7 +30,7 @@ typedef struct BenchFigures {
     double fork_us;         /* of a parallel region without work */
     double forks, waits;    /* a step: parallel regions of several threads, and waits for other ranks */
     double idle, waited;    /* ms a step: of a thread in regions without work, and in those waits */
-    double serial;          /* ms a step in which the first thread works alone */
+    double serial;          /* ms a step in which the first thread works alone; NAN: there is but one */
     double parallel;        /* ms a step of work in regions, all threads together; */
     double parallel_as_cut; /* the longest share of it on 64 threads, as the work is cut into parts */
 } BenchFigures;
@@ -66,7 +66,8 @@ typedef struct BenchLayer {
 } BenchLayer;
 BenchLayer bench_layer(const Session *session, const BenchFigures *figures, size_t layer);
 
-/* What a step would take on n cores: serial + waited + parallel / n + forks * fork_us. */
+/* What a step would take on n cores: serial + waited + parallel / n + forks * fork_us; NAN with one thread, which does not
+ * tell what others could do. */
 enum { BENCH_CORES = 64 };
 typedef struct BenchScaling {
     double step;   /* ms, on BENCH_CORES */

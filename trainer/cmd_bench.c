@@ -3,6 +3,7 @@
  * cmd_bench.c: lockstep bench: training steps on real data, timed, beside the peaks that the same threads reach in
  * the same minute; with --comm also the communication alone, and what more nodes would make of a step. Leaves
  * nothing behind. */
+#include <math.h>
 #include <stdio.h>
 
 #include "comm/log.h"
@@ -210,6 +211,10 @@ static void print_threads(const BenchFigures *f) {
         "per step: %.0f fork-joins (%.2f us each without work), a thread idle in them %.3f ms; %.1f waits for ranks, "
         "%.3f ms\n",
         f->forks, f->fork_us, f->idle, f->waits, f->waited);
+    if (isnan(f->serial)) {
+        printf("the serial part shows with two threads and more\n");
+        return;
+    }
     printf("%s; on %d cores %.3f + %.3f + %.3f / %d + %.0f x %.5f = %.3f ms, %.1f x one core; as work is cut now %.3f "
            "ms, %.1f x\n",
            bench_formula, BENCH_CORES, f->serial, f->waited, f->parallel, BENCH_CORES, f->forks, f->fork_us / 1e3,

@@ -332,6 +332,30 @@ static void test_squared_error(void **state) {
 
 /* ---- description ------------------------------------------------------------------------------------------------ */
 
+/* 8 rows in 2 sequences of 4. Three projections of 5 features to 2 heads of 3, one to 7; each head's two products of 4
+ * queries by 4 keys by 3, causal ones halved; all three times. */
+static void test_attention_flops(void **state) {
+    (void)state;
+    MultiHeadChoice causal = {2, 3, 7, true, true, 0}, whole = {2, 3, 7, true, false, 0};
+    const double weights = 3 * 6 * 5 + 7 * 6, pairs = 2.0 * 4 * 4, pair = 2 * 2 * 2 * 3;
+    for (int i = 0; i < 2; i++) {
+        LayerSpec layer[] = {
+            spec_of("embedding", "emb", 0),
+            {.type = layer_type("multi_head_attention"), .name = "mha", .config = i ? &whole : &causal},
+            spec_of("linear", "fc", 0)};
+        Sample sample;
+        sample_make(&sample, 3, 1, 0, 11, PER_STEP, 5);
+        ModelSpec spec = rig_spec(&sample, layer, 3, LOSS_CROSS_ENTROPY);
+        Rig rig;
+        rig_start(&rig, &spec, &sample, 0, 1, 1);
+        assert_int_equal(model_layer(rig.model, 1)->in[0]->features, 5);
+        const double flops = 3 * (2 * 8 * weights + pairs * pair * (i ? 1 : 0.5));
+        assert_true(model_layer_work(rig.model, 1, 8, 2, 0).flops == flops);
+        rig_stop(&rig);
+        sample_free(&sample);
+    }
+}
+
 static void test_description(void **state) {
     (void)state;
     LinearChoice square = {5, true, NULL}, tie = {11, true, "emb"};
@@ -366,6 +390,9 @@ static void test_description(void **state) {
     assert_true(model_layer_work(rig.model, 0, 1, 1, 0).moved == 1 + 2 * 5 + 5 + 55);
     assert_true(model_layer_work(rig.model, 1, 1, 1, 0).moved == 3 * 5 + 2 * 5 + 2 * 30);
     assert_true(model_layer_work(rig.model, 2, 1, 1, 0).moved == 3 * 5 + 3 * 66);
+    /* 25 weights, forward and back: once per 16 columns and once per 192 rows; and their gradient. */
+    const double reread = 2 * 25 * (1.0 / 16 + 1.0 / 192) + 25.0 / 16;
+    assert_true(fabs(model_layer_work(rig.model, 1, 2, 1, 0).reread - 2 * reread) < 1e-12);
     assert_string_equal(model_output(rig.model)->name, "fc");
     assert_string_equal(model_input(rig.model)->name, "data");
     model_profile(rig.model, true);
@@ -395,9 +422,11 @@ static void test_registry(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),          cmocka_unit_test(test_sizes),       cmocka_unit_test(test_grain),
-        cmocka_unit_test(test_initial_values), cmocka_unit_test(test_memory),      cmocka_unit_test(test_chunks),
-        cmocka_unit_test(test_squared_error),  cmocka_unit_test(test_description), cmocka_unit_test(test_registry),
+        cmocka_unit_test(test_names),         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_grain),         cmocka_unit_test(test_initial_values),
+        cmocka_unit_test(test_memory),        cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_squared_error), cmocka_unit_test(test_attention_flops),
+        cmocka_unit_test(test_description),   cmocka_unit_test(test_registry),
     };
     return cmocka_run_group_tests_name("model", tests, start_kernels, stop_kernels);
 }
