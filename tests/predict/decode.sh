@@ -74,6 +74,50 @@ predict inputs.txt --max-length 2
 ends 0 'warning: 5 of 7 results reached the maximum length'
 [ "$(said out)" = '1 2 10 11 12 20 10 ' ] || fail 'not cut'
 
+# What was written step by step is as probable as the model finds it when it reads the whole of it.
+reread() {
+    tr -d '"' <"$1" >bare.csv
+    sed 1d bare.csv | cut -d, -f2 | paste inputs.txt - | awk -F'\t' '$2 != ""' >again.tsv
+    [ "$(wc -l <again.tsv)" -ge 4 ] || fail "$1: most are empty"
+    predict again.tsv --max-length 1
+    ends 0 ' loss '
+    awk -F, -v loss="$(sed -n 's/.*loss \([0-9.e-]*\), .*/\1/p' err)" '
+        FNR > 1 && $2 != "" { sum -= $3; n += length($2) + 1 } END { exit (sum / n - loss) ^ 2 > 1e-11 }' bare.csv ||
+        fail "$1: read as a whole it has another probability"
+}
+reread drawn.csv
+reread beam.csv
+predict inputs.txt --temperature 8 --seed 5 --out other.csv
+reread other.csv
+cat >layers.yaml <<'YAML'
+run: {dir: layers}
+data: {kind: pairs, path: words.tsv, validation: 0}
+model:
+  - encoder:
+      - embedding: {embedding_dim: 12}
+      - positional_encoding: {kind: sinusoidal}
+      - transformer_encoder: {nhead: 2, dim_feedforward: 16, dropout: 0}
+  - decoder:
+      - embedding: {embedding_dim: 12}
+      - positional_encoding: {kind: learned}
+      - transformer_decoder: {nhead: 2, num_layers: 2, dim_feedforward: 16, dropout: 0}
+      - multi_head_attention: {num_heads: 2, head_dim: 5, input: [transformer_decoder, encoder]}
+      - linear: {}
+optimizer: {lr: 1.0e-2}
+train: {steps: 60, batch_size: 3, shards: 2}
+eval: {every: null}
+YAML
+run train layers.yaml
+ends 0
+last=layers/checkpoints/last.h5
+for how in '--beam 1' '--beam 4 --length-penalty 0' '--temperature 3 --seed 1'; do
+    # shellcheck disable=SC2086
+    predict inputs.txt $how --out layers.csv
+    ends 0
+    reread layers.csv
+done
+last=words/checkpoints/last.h5
+
 # The weights of attention, of what was written.
 predict inputs.txt --attention weights.h5
 ends 0
