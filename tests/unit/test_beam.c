@@ -36,19 +36,34 @@ typedef struct Search {
     size_t most;
 } Search;
 
+/* Every beginning is one of those before the step, and a symbol more. */
+static void check_parents(const Beam *beam, const int32_t *old, size_t room, size_t live) {
+    const size_t length = beam_length(beam) - 1;
+    for (size_t i = 0; i < beam_live(beam); i++) {
+        assert_true(beam_parent(beam, i) < live);
+        if (length > 0)
+            assert_memory_equal(beam_beginning(beam, i), old + beam_parent(beam, i) * room, length * sizeof *old);
+    }
+}
+
 static void run(const Search *search, int32_t *out, BeamResult *result) {
     Beam *beam = NULL;
     assert_int_equal(beam_create(&search->config, search->most, &beam), OK);
     size_t classes = search->config.symbols + 1;
     double *log_p = calloc(search->config.beams * classes, sizeof *log_p);
+    int32_t *old = calloc(search->config.beams * search->most, sizeof *old);
     beam_start(beam, search->most);
     while (beam_live(beam) > 0) {
+        const size_t live = beam_live(beam);
+        memcpy(old, beam_beginning(beam, 0), live * search->most * sizeof *old);
         assert_true(beam_live(beam) <= search->config.beams && beam_length(beam) < search->most);
         for (size_t i = 0; i < beam_live(beam); i++)
             table(search->seed, beam_beginning(beam, i), beam_length(beam), search->config.symbols,
                   log_p + i * classes);
         beam_step(beam, log_p);
+        check_parents(beam, old, search->most, live);
     }
+    free(old);
     *result = beam_result(beam);
     memcpy(out, result->symbol, result->count * sizeof *out);
     result->symbol = out;
