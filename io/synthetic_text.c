@@ -53,71 +53,49 @@ typedef struct Date {
     size_t year, month, day;
 } Date;
 
-/* D.M.Y has the day first, M/D/Y the month: a form has one meaning. */
-static void print_date(size_t form, Date d, char *out, size_t room) {
-    const char *month = months[d.month - 1], *name = weekdays[weekday(d.year, d.month, d.day)], *th = ordinal(d.day);
-    switch (form) {
-    case 0:
-        snprintf(out, room, "%zu%s of %s %zu", d.day, th, month, d.year);
-        break;
-    case 1:
-        snprintf(out, room, "%s %zu, %zu", month, d.day, d.year);
-        break;
-    case 2:
-        snprintf(out, room, "%s %zu%s, %zu", month, d.day, th, d.year);
-        break;
-    case 3:
-        snprintf(out, room, "%zu %s %zu", d.day, month, d.year);
-        break;
-    case 4:
-        snprintf(out, room, "%s, %zu %s %zu", name, d.day, month, d.year);
-        break;
-    case 5:
-        snprintf(out, room, "%s, %s %zu, %zu", name, month, d.day, d.year);
-        break;
-    case 6:
-        snprintf(out, room, "%.3s %.3s %zu %zu", name, month, d.day, d.year);
-        break;
-    case 7:
-        snprintf(out, room, "%.3s %zu, %zu", month, d.day, d.year);
-        break;
-    case 8:
-        snprintf(out, room, "%zu-%.3s-%zu", d.day, month, d.year);
-        break;
-    case 9:
-        snprintf(out, room, "%zu. %s %zu", d.day, month, d.year);
-        break;
-    case 10:
-        snprintf(out, room, "%zu.%zu.%zu", d.day, d.month, d.year);
-        break;
-    case 11:
-        snprintf(out, room, "%02zu.%02zu.%zu", d.day, d.month, d.year);
-        break;
-    case 12:
-        snprintf(out, room, "%zu/%zu/%zu", d.month, d.day, d.year);
-        break;
-    case 13:
-        snprintf(out, room, "%02zu/%02zu/%zu", d.month, d.day, d.year);
-        break;
-    case 14:
-        snprintf(out, room, "%zu %s %zu", d.year, month, d.day);
-        break;
-    case 15:
-        snprintf(out, room, "%zu/%02zu/%02zu", d.year, d.month, d.day);
-        break;
+/* As in strftime: Y year, B and b month, m its number, d day, A and a weekday; also n and e, the numbers without a 0 in
+ * front, and o, "st" or "th" behind a day. D.M.Y has the day first, M/D/Y the month: a form has one meaning. */
+static const char *const date_forms[] = {
+    "%e%o of %B %Y", "%B %e, %Y", "%B %e%o, %Y", "%e %B %Y",  "%A, %e %B %Y", "%A, %B %e, %Y",
+    "%a %b %e %Y",   "%b %e, %Y", "%e-%b-%Y",    "%e. %B %Y", "%e.%n.%Y",     "%d.%m.%Y",
+    "%n/%e/%Y",      "%m/%d/%Y",  "%Y %B %e",    "%Y/%m/%d",  "%Y%m%d",
+};
+
+static int print_part(char part, Date d, char *out, size_t room) {
+    const char *month = months[d.month - 1], *name = weekdays[weekday(d.year, d.month, d.day)];
+    switch (part) {
+    case 'Y':
+        return snprintf(out, room, "%zu", d.year);
+    case 'B':
+    case 'b':
+        return snprintf(out, room, "%.*s", part == 'b' ? 3 : 9, month);
+    case 'A':
+    case 'a':
+        return snprintf(out, room, "%.*s", part == 'a' ? 3 : 9, name);
+    case 'm':
+    case 'n':
+        return snprintf(out, room, "%0*zu", part == 'm' ? 2 : 1, d.month);
+    case 'o':
+        return snprintf(out, room, "%s", ordinal(d.day));
     default:
-        snprintf(out, room, "%zu%02zu%02zu", d.year, d.month, d.day);
-        break;
+        return snprintf(out, room, "%0*zu", part == 'd' ? 2 : 1, d.day);
     }
 }
 
-enum { DATE_FORMS = 17 };
+static void print_date(const char *form, Date d, char *out, size_t room) {
+    size_t used = 0;
+    for (; *form && used + 1 < room; form++) {
+        if (*form == '%') used += (size_t)print_part(*++form, d, out + used, room - used);
+        else out[used++] = *form;
+    }
+    out[used < room ? used : room - 1] = '\0';
+}
 
 void synthetic_date(Dice *dice, SyntheticSequence *out) {
     char input[SYNTHETIC_STEPS], target[SYNTHETIC_STEPS];
     Date d = {FIRST_YEAR + dice_below(dice, YEARS), 1 + dice_below(dice, 12), 0};
     d.day = 1 + dice_below(dice, days_in(d.year, d.month));
-    print_date(dice_below(dice, DATE_FORMS), d, input, sizeof input);
+    print_date(date_forms[dice_below(dice, sizeof date_forms / sizeof *date_forms)], d, input, sizeof input);
     snprintf(target, sizeof target, "%zu-%02zu-%02zu", d.year, d.month, d.day);
     put(out, input, DATE_CHARACTERS, target, DATE_TARGET_CHARACTERS);
 }
