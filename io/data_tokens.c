@@ -14,6 +14,7 @@
 #include "io/h5_vocabulary.h"
 #include "io/load.h"
 #include "io/npy.h"
+#include "io/path.h"
 #include "io/vocabulary_codes.h"
 
 static const int64_t ID_LIMIT = INT32_MAX;
@@ -26,11 +27,6 @@ typedef struct Source {
     Vocabulary *texts;
     int64_t most;
 } Source;
-
-static bool ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
 
 /* ---- HDF5 ---------------------------------------------------------------------------------------------- */
 
@@ -163,7 +159,7 @@ static int64_t largest(const Column *token) {
 }
 
 static Status read_source(Source *source) {
-    bool h5 = ends_with(source->path, ".h5") || ends_with(source->path, ".hdf5");
+    bool h5 = path_is_hdf5(source->path);
     TRY(h5 ? read_h5(source) : read_plain(source));
     source->most = largest(&source->token);
     return OK;

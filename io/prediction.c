@@ -7,12 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/path.h"
 #include "io/prediction_parts.h"
-
-static bool ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
 
 Status prediction_join(const PredictionForm *form, const Prediction *p, char **out, size_t *bytes) {
     FILE *joined = open_memstream(out, bytes);
@@ -37,7 +33,7 @@ Status prediction_create(const char *path, const PredictionForm *form, Predictio
     if (!file) return status_fail(ERR_USAGE, "predictions: no memory");
     file->form = *form;
     file->path = path;
-    bool h5 = path && (ends_with(path, ".h5") || ends_with(path, ".hdf5"));
+    bool h5 = path && path_is_hdf5(path);
     Status status = h5 ? prediction_h5_create(file) : path ? atomic_create(path, &file->file) : OK;
     file->open = !h5 && path && status == OK;
     if (status == OK && !h5) status = prediction_csv_head(file);

@@ -5,13 +5,9 @@
 
 #include "comm/log.h"
 #include "io/export.h"
+#include "io/path.h"
 #include "trainer/arguments.h"
 #include "trainer/commands.h"
-
-static bool ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n > m && strcmp(text + n - m, end) == 0;
-}
 
 Status command_export(Comm *comm, int argc, char **argv) {
     (void)comm;
@@ -23,8 +19,7 @@ Status command_export(Comm *comm, int argc, char **argv) {
     if (count != 1)
         return status_fail(ERR_USAGE,
                            "export takes one CHECKPOINT (command line), not %zu; see `lockstep export --help`", count);
-    bool safetensors = out && ends_with(out, ".safetensors"),
-         h5 = out && (ends_with(out, ".h5") || ends_with(out, ".hdf5"));
+    bool safetensors = out && path_ends(out, ".safetensors"), h5 = out && path_is_hdf5(out);
     if (!safetensors && !h5)
         return status_fail(ERR_USAGE, "-o FILE (command line): %s; name a file that ends in .safetensors or .h5",
                            out ? out : "missing");

@@ -7,16 +7,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "io/path.h"
 #include "trainer/arguments.h"
 #include "trainer/commands.h"
 #include "trainer/json.h"
 #include "trainer/session.h"
 #include "trainer/summary.h"
-
-static bool ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
 
 static size_t elements(const NamedArray *a) {
     size_t n = 1;
@@ -181,9 +177,9 @@ Status command_info(Comm *comm, int argc, char **argv) {
         return status_fail(ERR_USAGE, "info takes one FILE (command line), not %zu; usage: lockstep info FILE [--json]",
                            count);
     const char *path = rest[0];
-    if (ends_with(path, ".yaml") || ends_with(path, ".yml")) return info_config(path, json);
+    if (path_ends(path, ".yaml") || path_ends(path, ".yml")) return info_config(path, json);
     struct stat facts;
-    if (!ends_with(path, ".h5") && !ends_with(path, ".hdf5")) {
+    if (!path_is_hdf5(path)) {
         if (stat(path, &facts) != 0)
             return status_fail(ERR_DATA, "%s: %s; give a checkpoint, a data set or a config", path, strerror(errno));
         return info_data(path, DATA_TEXT, false, json);

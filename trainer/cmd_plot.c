@@ -5,14 +5,10 @@
 #include <string.h>
 
 #include "comm/log.h"
+#include "io/path.h"
 #include "trainer/arguments.h"
 #include "trainer/commands.h"
 #include "trainer/plot.h"
-
-static bool ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n > m && strcmp(text + n - m, end) == 0;
-}
 
 static Status read_runs(PlotRun *run, char **name, size_t runs) {
     size_t points = 0;
@@ -32,7 +28,7 @@ static Status check(const char *out, bool ascii, size_t runs) {
         return status_fail(ERR_USAGE, "%zu runs (command line): at most %d fit in a plot", runs, PLOT_MOST_RUNS);
     if (out && ascii)
         return status_fail(ERR_USAGE, "-o and --ascii (command line): one or the other; --ascii writes to stdout");
-    if (out && !ends_with(out, ".svg") && !ends_with(out, ".png"))
+    if (out && !path_ends(out, ".svg") && !path_ends(out, ".png"))
         return status_fail(ERR_USAGE, "-o %s (command line): ends neither in .svg nor in .png", out);
     return OK;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "comm/log.h"
+#include "io/path.h"
 #include "io/prediction.h"
 #include "trainer/arguments.h"
 #include "trainer/attention.h"
@@ -213,12 +214,8 @@ static Status open_data(const Restored *r, const char *path, Data **out) {
     DataKnown known = restore_known(r);
     DataConfig c = session_data_config(r->config, &known);
     if (c.kind == DATA_SYNTHETIC) c.kind = DATA_SEQUENCES;
-    c.path = &path;
-    c.paths = 1;
-    c.validation = 0;
-    c.validation_path = NULL;
     c.inputs_only = true;
-    return data_open(&c, out);
+    return session_open_file(c, path, out);
 }
 
 static Status run(Predictor *p, const char *data_path, const char *out_path, const char *attention, bool logits) {
@@ -251,18 +248,13 @@ static void release(Predictor *p) {
     free(p->score);
 }
 
-static bool ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n > m && strcmp(text + n - m, end) == 0;
-}
-
 static Status check(const char *data, const char *out, const char *attention, char **rest, size_t count) {
     if (count > 1)
         return status_fail(ERR_USAGE, "%s (command line): predict takes one checkpoint and no key=value", rest[1]);
     if (!data) return status_fail(ERR_USAGE, "--data FILE missing (command line); name what to predict for");
-    if (out && !ends_with(out, ".csv") && !ends_with(out, ".h5") && !ends_with(out, ".hdf5"))
+    if (out && !path_ends(out, ".csv") && !path_is_hdf5(out))
         return status_fail(ERR_USAGE, "--out %s (command line): ends neither in .csv nor in .h5", out);
-    if (attention && !ends_with(attention, ".h5") && !ends_with(attention, ".hdf5"))
+    if (attention && !path_is_hdf5(attention))
         return status_fail(ERR_USAGE, "--attention %s (command line): does not end in .h5", attention);
     return OK;
 }

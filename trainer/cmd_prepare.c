@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "comm/log.h"
+#include "io/path.h"
 #include "io/sequences_write.h"
 #include "io/synthetic.h"
 #include "io/tokens_write.h"
@@ -21,11 +22,6 @@ typedef struct Preparation {
     char *lists; /* copy of features and targets, cut at the commas */
     const char *feature[256], *target[256];
 } Preparation;
-
-static bool ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
 
 static Status choose(const char *option, const char *text, const char *const *choice, int *out) {
     for (int i = 0; choice[i]; i++) {
@@ -92,7 +88,7 @@ static Status set_series(Preparation *p, DataConfig *config) {
 }
 
 static const char *guess_kind(const char *path) {
-    return ends_with(path, ".csv") ? "csv" : ends_with(path, ".tsv") ? "pairs" : "text";
+    return path_ends(path, ".csv") ? "csv" : path_ends(path, ".tsv") ? "pairs" : "text";
 }
 
 static Status set_files(Preparation *p, char **input, size_t inputs, DataConfig *config) {
@@ -170,7 +166,7 @@ Status command_prepare(Comm *comm, int argc, char **argv) {
     size_t count;
     DataConfig config = {0};
     TRY(arguments_parse("prepare", argc, argv, table, &rest, &count));
-    if (!p.out || (!ends_with(p.out, ".h5") && !ends_with(p.out, ".hdf5")))
+    if (!p.out || !path_is_hdf5(p.out))
         return status_fail(ERR_USAGE, "-o OUT.h5 (command line): %s; name the file to write, ending in .h5",
                            p.out ? p.out : "missing");
     Status status = p.task ? set_synthetic(&p, count, &config) : set_files(&p, rest, count, &config);

@@ -11,6 +11,7 @@
 
 #include "comm/arena.h"
 #include "comm/log.h"
+#include "io/path.h"
 #include "io/prediction.h"
 #include "trainer/attention.h"
 #include "trainer/decode.h"
@@ -79,15 +80,10 @@ static Status configure(Predictor *p, const DecodeOptions *o, Sampling *sampling
 
 /* ---- data and model ------------------------------------------------------------------------------------ */
 
-static bool ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n > m && strcmp(text + n - m, end) == 0;
-}
-
 static Status open_data(const Restored *r, const char *path, Data **out) {
     DataKnown known = restore_known(r);
     DataConfig c = session_data_config(r->config, &known);
-    bool h5 = ends_with(path, ".h5") || ends_with(path, ".hdf5");
+    bool h5 = path_is_hdf5(path);
     if (!h5 && !r->vocabulary)
         return status_fail(ERR_USAGE,
                            "--data %s (command line): %s holds no vocabulary for text; give its ids or numbers "
@@ -98,12 +94,8 @@ static Status open_data(const Restored *r, const char *path, Data **out) {
     if (!h5 && r->target_vocabulary && r->target_vocabulary->tokenizer != c.tokenizer)
         return status_fail(ERR_USAGE, "--data %s (command line): inputs and targets have other tokenizers; give HDF5",
                            path);
-    c.path = &path;
-    c.paths = 1;
-    c.validation = 0;
-    c.validation_path = NULL;
     c.targets_if_there = true;
-    return data_open(&c, out);
+    return session_open_file(c, path, out);
 }
 
 static bool is_below(const char *name, const char *layer) {

@@ -57,6 +57,14 @@ Status session_open_data(const Config *config, const DataKnown *known, Data **ou
     return data_open(&c, out);
 }
 
+Status session_open_file(DataConfig config, const char *path, Data **out) {
+    config.path = &path;
+    config.paths = 1;
+    config.validation = 0;
+    config.validation_path = NULL;
+    return data_open(&config, out);
+}
+
 /* Different programs or configs on different nodes would give different bits, or no end. */
 static Status same_everywhere(Comm *comm, const char *config_text) {
     char *text = NULL;

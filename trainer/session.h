@@ -48,5 +48,7 @@ typedef struct DataKnown {
 MUST_CHECK Status session_open_data(const Config *config, const DataKnown *known, Data **out);
 /* The same as a description; `known` must outlive it. */
 DataConfig session_data_config(const Config *config, const DataKnown *known);
+/* That description for all of another file. The caller's: data_close. Local. */
+MUST_CHECK Status session_open_file(DataConfig config, const char *path, Data **out);
 
 #endif
