@@ -10,7 +10,7 @@
  * best of several rounds. 0 where memory is short. Local. */
 double probe_cache(size_t bytes);
 
-/* Seconds of a parallel region without work, the middle of many; 0 for one thread. Local. */
+/* Seconds of a parallel region without work, the best of many rounds; 0 for one thread. Local. */
 double probe_fork(void);
 
 #endif
