@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """order.py PROGRAM [--rounds N] [--steps N] [--text FILE] [--mpirun COMMAND]: what the fixed order of sums costs, and what
 ranks beyond the cores cost. Pairs of runs take turns; the ratio of each pair's median steps is what counts, their
-median over the rounds is printed, with CPU time (user and system, of all ranks) beside: on a busy machine that one is
-to be trusted.
+median over the rounds is printed, for shards with CPU time (user and system) beside, which a busy machine changes less.
+Between ranks that says nothing, since waiting takes CPU time too.
 
     shards   GPT 384 x 6, batch 8, 1 rank: train.shards=8 against 1, with 1 and 2 threads (wanted: below 1.10)
     ranks    a small RNN and LSTM 128 x 2, train.shards=8: 8 ranks of 1 thread against 2 (wanted on 2 cores: below 1.5)
@@ -34,7 +34,7 @@ train: {batch_size: 8}
 
 
 def measured(command, threads):
-    """Milliseconds of a step, and CPU milliseconds of one: of the steps beyond the fewer ones, so that the start does not count."""
+    """Milliseconds of a step, and CPU milliseconds of one: of the steps beyond those of a shorter run, so that the start does not count."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
     taken = []
     for steps in command["steps"]:
@@ -55,8 +55,8 @@ def compare(name, base, other, threads, rounds):
         cpu.append(c2 / c1 if c1 > 0 else float("nan"))
         steps.append((w1, w2))
     first, second = (statistics.median(s[i] for s in steps) for i in (0, 1))
-    print(f"{name}: step {first:.3f} -> {second:.3f} ms, ratio {statistics.median(wall):.3f} (from {min(wall):.3f} to {max(wall):.3f}); "
-          f"CPU time {statistics.median(cpu):.3f}", flush=True)
+    beside = f"; CPU time {statistics.median(cpu):.3f}" if name.startswith("shards") else ""
+    print(f"{name}: step {first:.3f} -> {second:.3f} ms, ratio {statistics.median(wall):.3f} (from {min(wall):.3f} to {max(wall):.3f}){beside}", flush=True)
 
 
 def main():
