@@ -41,6 +41,10 @@ void reduce_touched(Reduce *r, const Touched *touched) {
     r->touched = touched;
 }
 
+void reduce_kept(Reduce *r, const Touched *kept) {
+    r->kept = kept;
+}
+
 void reduce_overlap(Reduce *r, bool on) {
     r->overlap = on;
 }
@@ -152,7 +156,7 @@ Status reduce_create(Comm *comm, float *params, size_t count, size_t shards, Red
     r->chunks = (count + REDUCE_CHUNK - 1) / REDUCE_CHUNK;
     r->step = 1;
     r->overlap = true;
-    r->touched = &everything;
+    r->touched = r->kept = &everything;
     Status status = plan(r);
     if (status != OK) {
         reduce_destroy(&r);

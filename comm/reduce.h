@@ -35,6 +35,13 @@ void reduce_overlap(Reduce *reduce, bool on);
  * steps and until the first of its floats is announced; then it is the same on all ranks. Local. */
 void reduce_touched(Reduce *reduce, const Touched *touched);
 
+/* The next phase two leaves the parameters of what is not touched as they are: they are not sent, if there is room to
+ * stage the others. `kept` stays as it is until the sum of the step after. The same on all ranks. Local. */
+void reduce_kept(Reduce *reduce, const Touched *kept);
+
+/* Makes that room, without which all parameters are sent; once. ERR_USAGE if memory is short. Collective. */
+MUST_CHECK Status reduce_stage(Reduce *reduce);
+
 /* My segments, and where my gradient of each lies ([count] floats; every touched element is written in each
  * step before reduce_sum). Local. */
 size_t reduce_segments(const Reduce *reduce, const FoldNode **nodes);

@@ -238,6 +238,7 @@ void wire_destroy(Reduce *r) {
     free(wire->arrived);
     free(wire->known);
     pages_free(wire->buffer, wire->buffer_bytes);
+    if (wire->stage) pages_free(wire->stage, wire->stage_bytes);
     free(wire);
     r->wire = NULL;
 }

@@ -27,6 +27,7 @@ struct Reduce {
     uint64_t step;                 /* the one whose gradient is being written */
     bool overlap;
     const Touched *touched; /* what is in no table of it is written whole */
+    const Touched *kept;    /* what is in no table of it changes in an update */
 
     ReduceChunk *chunk; /* [mine] that I own */
     size_t mine, owned; /* chunks, floats */

@@ -2,7 +2,9 @@
  *
  * reduce_publish.c: new parameters between nodes. An owner sends each bucket as it is written; one rank of
  * every other node takes it straight into the node's memory and says so to its neighbours. Forward waits
- * for one bucket after the other, and for none that has come meanwhile. */
+ * for one bucket after the other, and for none that has come meanwhile. Rows that an update leaves as they are do not
+ * travel: the others are packed into memory beside the parameters, and unpacked from there. */
+#include "comm/arena.h"
 #include "comm/reduce_wire.h"
 #include "comm/trace.h"
 
@@ -16,7 +18,10 @@ static void say_here(const Reduce *r, size_t bucket, size_t owner) {
     atomic_store_explicit(here(r, bucket, owner), r->wire->publication, memory_order_release);
 }
 
-static void say_taken(Reduce *r, const Parcel *p) {
+static void take_parameters(Reduce *r, const Parcel *p) {
+    size_t first, end;
+    parcel_floats(r, p, &first, &end);
+    if (p->bytes < parcel_bytes(r, p)) touched_unpack(r->wire->kept, first, end, p->stage, r->params + first);
     say_here(r, p->bucket, p->peer);
 }
 
@@ -39,6 +44,69 @@ static size_t bucket_missing(const Reduce *r, size_t bucket) {
 
 /* ---- under way ------------------------------------------------------------------------------------------------- */
 
+static void place_stages(const Reduce *r, ParcelList *list, float **at) {
+    for (size_t i = 0; i < list->count; i++) {
+        Parcel *p = &list->parcel[i];
+        /* The same to every node. */
+        bool again = list == &r->wire->publish_sends && i > 0 && p[-1].bucket == p->bucket;
+        p->stage = again ? p[-1].stage : *at;
+        if (!again) *at += parcel_bytes(r, p) / sizeof **at;
+    }
+}
+
+Status reduce_stage(Reduce *r) {
+    Wire *wire = r->wire;
+    size_t floats = r->owned;
+    if (!wire) return OK;
+    for (size_t i = 0; i < wire->publish_receives.count; i++)
+        floats += parcel_bytes(r, &wire->publish_receives.parcel[i]) / sizeof(float);
+    wire->stage_bytes = (floats + 1) * sizeof(float);
+    wire->stage = pages_alloc(wire->stage_bytes);
+    Status status = wire->stage ? OK
+                                : status_fail(ERR_USAGE,
+                                              "memory: %zu bytes for rows on their way to other nodes are "
+                                              "not there; use more ranks or a smaller model",
+                                              wire->stage_bytes);
+    TRY(comm_agree(r->comm, status));
+    float *at = wire->stage;
+    place_stages(r, &wire->publish_sends, &at);
+    place_stages(r, &wire->publish_receives, &at);
+    return OK;
+}
+
+static size_t sent_bytes(const Reduce *r, const Parcel *p) {
+    size_t first, end;
+    parcel_floats(r, p, &first, &end);
+    return r->wire->stage ? touched_floats(r->wire->kept, first, end) * sizeof(float) : parcel_bytes(r, p);
+}
+
+/* Where a message's bytes stand. */
+static float *message_of(const Reduce *r, const Parcel *p) {
+    return p->bytes < parcel_bytes(r, p) ? p->stage : r->params + p->first * REDUCE_CHUNK;
+}
+
+static void receive_parameters(Reduce *r, Parcel *p) {
+    p->begun = trace_time();
+    p->bytes = sent_bytes(r, p);
+    if (p->bytes > 0) {
+        r->comm->transport->receive(&p->request, p->peer, TAG_PUBLISH, message_of(r, p), p->bytes);
+        return;
+    }
+    r->wire->publish_receives.open--;
+    take_parameters(r, p);
+}
+
+static void send_parameters(Reduce *r, Parcel *p) {
+    size_t first, end;
+    parcel_floats(r, p, &first, &end);
+    p->begun = trace_time();
+    p->bytes = sent_bytes(r, p);
+    bool again = p > r->wire->publish_sends.parcel && p[-1].bucket == p->bucket; /* may be under way */
+    if (message_of(r, p) == p->stage && !again) touched_pack(r->wire->kept, first, end, r->params + first, p->stage);
+    if (p->bytes > 0) r->comm->transport->send(&p->request, p->peer, TAG_PUBLISH, message_of(r, p), p->bytes);
+    else r->wire->publish_sends.open--;
+}
+
 static void publish_begin(Reduce *r) {
     Wire *wire = r->wire;
     wire->publication++;
@@ -46,14 +114,10 @@ static void publish_begin(Reduce *r) {
     wire->publish_began = wait_clock();
     wire->waited = 0;
     wire->written = 0;
+    wire->kept = r->kept;
     parcels_reset(&wire->publish_sends);
     parcels_reset(&wire->publish_receives);
-    for (size_t i = 0; i < wire->publish_receives.count; i++) {
-        Parcel *p = &wire->publish_receives.parcel[i];
-        p->begun = trace_time();
-        p->bytes = parcel_bytes(r, p);
-        r->comm->transport->receive(&p->request, p->peer, TAG_PUBLISH, r->params + p->first * REDUCE_CHUNK, p->bytes);
-    }
+    for (size_t i = 0; i < wire->publish_receives.count; i++) receive_parameters(r, &wire->publish_receives.parcel[i]);
     wire->publish_receives.started = wire->publish_receives.count;
 }
 
@@ -68,9 +132,7 @@ static void send_written(Reduce *r) {
         Parcel *p = &sends->parcel[sends->started];
         if (r->place[p->bucket + 1] > r->wire->written) break;
         if (sends->started - done >= SENT_AT_ONCE * (r->comm->nodes - 1)) break;
-        p->begun = trace_time();
-        p->bytes = parcel_bytes(r, p);
-        r->comm->transport->send(&p->request, p->peer, TAG_PUBLISH, r->params + p->first * REDUCE_CHUNK, p->bytes);
+        send_parameters(r, p);
     }
 }
 
@@ -93,7 +155,7 @@ static void book_hidden(Reduce *r) {
 bool publish_move(Reduce *r) {
     Wire *wire = r->wire;
     if (!wire || !wire->under_way) return false;
-    bool moved = parcels_move(r, &wire->publish_receives, say_taken);
+    bool moved = parcels_move(r, &wire->publish_receives, take_parameters);
     moved |= parcels_move(r, &wire->publish_sends, NULL);
     send_written(r);
     if (wire->publish_receives.open == 0 && wire->publish_sends.open == 0) {

@@ -51,8 +51,7 @@ static size_t number_of(const Reduce *r, const Parcel *p) {
     return r->place[p->bucket] + (p->first - r->chunk[r->place[p->bucket]].offset / REDUCE_CHUNK);
 }
 
-/* The floats of a parcel, from the first of the flat block to behind the last. */
-static void floats_of(const Reduce *r, const Parcel *p, size_t *first, size_t *end) {
+void parcel_floats(const Reduce *r, const Parcel *p, size_t *first, size_t *end) {
     *first = p->first * REDUCE_CHUNK;
     *end = *first + reduce_chunk_floats(r, p->first, p->end);
 }
@@ -63,15 +62,17 @@ static float *place_of(const Reduce *r, const Parcel *p) {
 
 static void take_parcel(Reduce *r, const Parcel *p) {
     size_t number = number_of(r, p), first, end;
-    floats_of(r, p, &first, &end);
-    if (p->bytes < parcel_bytes(r, p)) touched_unpack(r->touched, first, end, place_of(r, p));
+    parcel_floats(r, p, &first, &end);
+    float *to = place_of(r, p);
+    if (p->bytes < parcel_bytes(r, p))
+        touched_unpack(r->touched, first, end, to + (end - first) - p->bytes / sizeof *to, to);
     for (size_t c = p->first; c < p->end; c++) r->wire->arrived[number + c - p->first]++;
 }
 
 /* Posts the receive, at the end of the parcel's place: from there it is unpacked. */
 static void receive_parcel(Reduce *r, Parcel *p) {
     size_t first, end;
-    floats_of(r, p, &first, &end);
+    parcel_floats(r, p, &first, &end);
     size_t floats = touched_floats(r->touched, first, end);
     p->bytes = floats * sizeof(float);
     p->begun = trace_time();
@@ -109,8 +110,8 @@ static void send_parcel(Reduce *r, Parcel *p) {
         }
     }
     size_t first, end;
-    floats_of(r, p, &first, &end);
-    p->bytes = touched_pack(r->touched, first, end, out + first) * sizeof(float);
+    parcel_floats(r, p, &first, &end);
+    p->bytes = touched_pack(r->touched, first, end, out + first, out + first) * sizeof(float);
     p->begun = trace_time();
     if (p->bytes > 0) r->comm->transport->send(&p->request, p->peer, TAG_REDUCE, out + first, p->bytes);
     else r->wire->sends.open--;

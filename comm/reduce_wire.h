@@ -14,6 +14,7 @@ typedef struct Parcel {
     size_t group;  /* of gradients, sent: the segment of my node; received: the input of my tree */
     size_t bucket; /* of parameters */
     size_t bytes;  /* of this step's message */
+    float *stage;  /* of parameters: packed there, where rows keep theirs */
     Request request;
     double begun; /* for the trace */
 } Parcel;
@@ -50,11 +51,16 @@ struct Wire {
     bool under_way;
     size_t written;                 /* of my chunks */
     uint64_t publish_began, waited; /* ns */
-    uint64_t *known;                /* [buckets] the last publication known to be here in full */
+    const Touched *kept;            /* of what is under way */
+    float *stage;                   /* packed parameters, sent and received; NULL: all travel */
+    size_t stage_bytes;
+    uint64_t *known; /* [buckets] the last publication known to be here in full */
 };
 
 /* Of all that it holds, rows that nobody touches too. */
 size_t parcel_bytes(const Reduce *reduce, const Parcel *parcel);
+/* Its floats in the flat block: from the first to behind the last. */
+void parcel_floats(const Reduce *reduce, const Parcel *parcel, size_t *first, size_t *end);
 /* Where nobody has been told otherwise: none of the list is under way. */
 void parcels_reset(ParcelList *list);
 /* Tests the oldest that are under way, calls `done` for each that is done; true if there was one. Ends the

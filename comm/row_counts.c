@@ -18,9 +18,10 @@ enum { WORDS_AT_ONCE = 1 << 16 }; /* even: a row and its count stay together */
 struct RowCounts {
     Comm *comm;
     size_t rows;
-    uint32_t *mine;  /* [rows] */
-    uint32_t *node;  /* [node_size][rows] */
-    uint32_t *total; /* [rows] */
+    uint32_t *mine;   /* [rows] */
+    uint32_t *node;   /* [node_size][rows] */
+    uint32_t *total;  /* [rows] */
+    uint32_t *before; /* [rows] of the sum before */
 
     /* on the first rank of a node, where there are several */
     size_t *words;    /* [nodes] of a node's message; below `rows`: pairs */
@@ -30,7 +31,7 @@ struct RowCounts {
 
 size_t row_counts_bytes(const Comm *comm, size_t rows) {
     size_t bytes;
-    return size_multiply3(comm->node_size + 1, rows, sizeof(uint32_t), &bytes) ? bytes : SIZE_MAX;
+    return size_multiply3(comm->node_size + 2, rows, sizeof(uint32_t), &bytes) ? bytes : SIZE_MAX;
 }
 
 /* A node counts no more rows than its shards can hold ids. */
@@ -73,7 +74,8 @@ Status row_counts_create(Comm *comm, const RowCountsUse *use, RowCounts **out) {
     }
     c->rows = use->rows;
     c->total = block;
-    c->node = c->total + c->rows;
+    c->before = c->total + c->rows;
+    c->node = c->before + c->rows;
     c->mine = c->node + comm->node_rank * c->rows;
     *out = c;
     return OK;
@@ -167,7 +169,10 @@ static void exchange(RowCounts *c) {
 
 void row_counts_sum(RowCounts *c) {
     Comm *comm = c->comm;
-    comm_node_barrier(comm); /* all have counted, and are through with the sums before */
+    uint32_t *oldest = c->before;
+    c->before = c->total;
+    c->total = oldest;
+    comm_node_barrier(comm); /* all have counted, and are through with the oldest sums */
     sum_node(c);
     comm_node_barrier(comm);
     if (comm->nodes == 1) return;

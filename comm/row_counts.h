@@ -28,11 +28,11 @@ size_t row_counts_bytes(const Comm *comm, size_t rows);
 /* My counters [rows], zeroed: to be counted up before row_counts_sum. Local. */
 uint32_t *row_counts_begin(RowCounts *counts);
 
-/* Adds those of all ranks. A rank may still read the sums before until it calls this. Waits for all ranks, for a
+/* Adds those of all ranks. The sums before stay where they are, those before them do not. Waits for all ranks, for a
  * bounded time. Collective. */
 void row_counts_sum(RowCounts *counts);
 
-/* The sums [rows], at the same place as long as the counts live. Local. */
+/* The last sums [rows]. Local. */
 const uint32_t *row_counts_total(const RowCounts *counts);
 
 #endif

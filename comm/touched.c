@@ -49,22 +49,23 @@ size_t touched_floats(const Touched *touched, size_t first, size_t end) {
     return floats;
 }
 
-size_t touched_pack(const Touched *touched, size_t first, size_t end, float *block) {
-    size_t packed = 0;
+size_t touched_pack(const Touched *touched, size_t first, size_t end, const float *block, float *packed) {
+    size_t at = 0;
     EACH_TOUCHED(run, touched, first, end) {
         size_t count = run.end - run.first;
-        if (packed != run.first - first) memmove(block + packed, block + (run.first - first), count * sizeof *block);
-        packed += count;
+        const float *from = block + (run.first - first);
+        if (packed + at != from) memmove(packed + at, from, count * sizeof *from);
+        at += count;
     }
-    return packed;
+    return at;
 }
 
-void touched_unpack(const Touched *touched, size_t first, size_t end, float *block) {
-    /* No place lies behind where its floats stand, so none of what is yet to be moved is overwritten. */
-    size_t from = end - first - touched_floats(touched, first, end);
+void touched_unpack(const Touched *touched, size_t first, size_t end, const float *packed, float *block) {
+    /* At the end of the block no float stands before its place, so none is overwritten that is yet to be moved. */
     EACH_TOUCHED(run, touched, first, end) {
         size_t count = run.end - run.first;
-        if (from != run.first - first) memmove(block + (run.first - first), block + from, count * sizeof *block);
-        from += count;
+        float *to = block + (run.first - first);
+        if (packed != to) memmove(to, packed, count * sizeof *to);
+        packed += count;
     }
 }

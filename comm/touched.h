@@ -34,10 +34,11 @@ TouchedRun touched_run(const Touched *touched, size_t at, size_t end);
 /* How many floats of [first, end) are touched. Local. */
 size_t touched_floats(const Touched *touched, size_t first, size_t end);
 
-/* Moves the touched floats of block[first ... end) to its beginning, in order. Returns how many. Local. */
-size_t touched_pack(const Touched *touched, size_t first, size_t end, float *block);
+/* The touched floats of block[0 ... end - first), which are [first, end) of the flat block, follow each other in
+ * `packed`, which may be `block`. Returns how many. Local. */
+size_t touched_pack(const Touched *touched, size_t first, size_t end, const float *block, float *packed);
 
-/* The other way: those that stand, in order, at the end of block[0 ... end - first) go to their places in it. Local. */
-void touched_unpack(const Touched *touched, size_t first, size_t end, float *block);
+/* The other way: to their places in the block. `packed` may stand at its end. Local. */
+void touched_unpack(const Touched *touched, size_t first, size_t end, const float *packed, float *block);
 
 #endif

@@ -156,10 +156,20 @@ static size_t node_bytes(const Engine *e) {
     return (m->parameters + m->packed + floats) * sizeof(float) + row_counts_bytes(e->comm, counted_rows(e));
 }
 
+/* The update leaves rows that are not looked up as they are. */
+static bool keeps_rows(const Param *p) {
+    return p->rows.sparse && !p->same_as && !p->frozen;
+}
+
 static Status prepare_counts(Engine *e, const EngineUse *use) {
-    e->touched.table = calloc(model_params(e->model), sizeof *e->touched.table);
-    TRY(comm_agree(e->comm, e->touched.table ? OK : status_fail(ERR_USAGE, "memory: no room for a list of tables")));
+    size_t params = model_params(e->model), kept = 0;
+    Touched *list[] = {&e->touched, &e->kept[0], &e->kept[1]};
+    bool failed = false;
+    for (size_t i = 0; i < 3; i++) failed |= !(list[i]->table = calloc(params, sizeof *list[i]->table));
+    TRY(comm_agree(e->comm, failed ? status_fail(ERR_USAGE, "memory: no room for a list of tables") : OK));
     reduce_touched(e->reduce, &e->touched);
+    for (size_t i = 0; i < params; i++) kept += keeps_rows(model_param(e->model, i));
+    if (kept > 0) TRY(reduce_stage(e->reduce));
     const RowCountsUse counted = {
         .rows = counted_rows(e), .shards = e->shards, .sequences = use->batch_size, .ids = model_counted_ids(e->model)};
     return row_counts_create(e->comm, &counted, &e->counts);
@@ -219,6 +229,7 @@ void engine_destroy(Engine **engine) {
     if (e->reduce) reduce_destroy(&e->reduce);
     row_counts_destroy(&e->counts);
     free(e->touched.table);
+    for (size_t i = 0; i < 2; i++) free(e->kept[i].table);
     work_destroy(&e->packing);
     free(e->fresh);
     ops_stop();
@@ -226,16 +237,22 @@ void engine_destroy(Engine **engine) {
     *engine = NULL;
 }
 
+static void list_table(Touched *list, const Param *p) {
+    list->table[list->tables++] =
+        (TouchedTable){.offset = p->offset, .rows = p->dim[0], .width = p->dim[1], .count = p->row_count};
+}
+
 void engine_counted(Engine *e) {
-    Touched *touched = &e->touched;
+    e->counted++;
+    Touched *touched = &e->touched, *kept = &e->kept[e->counted % 2];
     model_row_counts(e->model, row_counts_total(e->counts));
-    touched->tables = 0;
+    touched->tables = kept->tables = 0;
     for (size_t i = 0; i < model_params(e->model); i++) { /* by rising offset */
         const Param *p = model_param(e->model, i);
-        if (!p->touched_only) continue;
-        touched->table[touched->tables++] =
-            (TouchedTable){.offset = p->offset, .rows = p->dim[0], .width = p->dim[1], .count = p->row_count};
+        if (p->touched_only) list_table(touched, p);
+        if (keeps_rows(p)) list_table(kept, p);
     }
+    reduce_kept(e->reduce, kept);
 }
 
 void engine_init(Engine *e) {

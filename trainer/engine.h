@@ -21,12 +21,14 @@ typedef struct Engine {
     Reduce *reduce;                /* NULL unless training */
     RowCounts *counts;             /* of the tables that need them; NULL: none does */
     Touched touched;               /* of them, those whose other rows have no gradient; from engine_counted on */
+    Touched kept[2];               /* the sparse ones, of this step and, for what is still under way, of that before */
     float *parameters;             /* [memory.parameters], node-shared */
     float *packed;                 /* [memory.packed], node-shared */
     size_t shards;                 /* of every global batch */
     size_t first_shard, end_shard; /* mine */
     size_t group;                  /* most of my shards that pass through the model at once */
     Work *packing;                 /* a job for each parameter, where nodes exchange parameters */
+    uint64_t counted;              /* batches */
     uint64_t round;                /* updates since the start */
     uint64_t *fresh;               /* [parameters by name] the round that it is here and packed in */
 } Engine;

@@ -72,6 +72,23 @@ train: {steps: 20, batch_size: 8, shards: 4, clip_norm: 1}
 eval: {every: 5}
 log: {every: 1}
 YAML
+    # Tables that are large against the batch: two that are counted for that, one with rules, one whose rows the head
+    # uses all. Not among the models of every test.
+    printf 'hello\tohlol\nworlds\tsdlrow\nstill\tllits\nno\ton\n' >large.tsv
+    cat >large.yaml <<YAML
+data: {kind: pairs, path: large.tsv, validation: 0}
+model:
+  - embedding: {name: one, num_embeddings: 9000, embedding_dim: 37, input: data}
+  - embedding: {name: two, num_embeddings: 5000, embedding_dim: 64, input: data}
+  - embedding: {name: few, num_embeddings: 70001, embedding_dim: 16, sparse: true, max_norm: 2, input: data}
+  - embedding: {name: shared, num_embeddings: 20000, embedding_dim: 16, input: data}
+  - concat: {input: [one, two, few, shared]}
+  - gru: {hidden_size: 16, dropout: 0.1}
+  - linear: {out_features: 20000, tie: shared}
+optimizer: {lr: 1.0e-2}
+train: {steps: 20, batch_size: 4, shards: 4, clip_norm: 0.5}
+log: {every: 1}
+YAML
     cat >rows.yaml <<YAML
 data: {kind: pairs, path: ragged.tsv, validation: 0.2}
 model:

@@ -64,16 +64,17 @@ typedef struct Case {
     size_t count, shards;
     float *params, *expected_params, *expected;
     Reduce *reduce;
-    TouchedTable table[2];
-    Touched touched;
+    TouchedTable table[2][2]; /* of odd and of even steps: parameters of the one before may be under way */
+    Touched touched[2], *now;
 } Case;
 
 /* Half of the steps have tables of which not all rows are touched: few, most, and of the second one now and then none,
  * so that whole messages are empty. */
 static void touch_rows(Case *c, uint64_t step) {
-    c->touched.tables = step & 2 && c->count > 1000 ? 2 : 0;
-    for (size_t i = 0; i < c->touched.tables; i++) {
-        TouchedTable *t = &c->table[i];
+    c->now = &c->touched[step % 2];
+    *c->now = (Touched){.table = c->table[step % 2], .tables = step & 2 && c->count > 1000 ? 2 : 0};
+    for (size_t i = 0; i < c->now->tables; i++) {
+        TouchedTable *t = &c->now->table[i];
         size_t third = c->count / 3 / 16 * 16;
         *t = (TouchedTable){.offset = i ? third + 32 : 16, .width = i ? 48 : 37, .count = t->count};
         t->rows = (i ? c->count - t->offset - 16 : third) / t->width;
@@ -85,11 +86,13 @@ static void touch_rows(Case *c, uint64_t step) {
         }
         t->count = count;
     }
+    reduce_touched(c->reduce, c->now);
+    reduce_kept(c->reduce, c->now);
 }
 
 static bool is_touched(const Case *c, size_t i) {
-    for (size_t k = 0; k < c->touched.tables; k++) {
-        const TouchedTable *t = &c->table[k];
+    for (size_t k = 0; k < c->now->tables; k++) {
+        const TouchedTable *t = &c->now->table[k];
         if (i >= t->offset && i < t->offset + t->rows * t->width) return t->count[(i - t->offset) / t->width] > 0;
     }
     return true;
@@ -207,8 +210,7 @@ static void check_reduce(Comm *comm, size_t shards, size_t count) {
         CHECK(strstr(status_message(), "fewer shards") != NULL);
     } else {
         CHECK(reduce_create(comm, c.params, count, shards, &c.reduce) == OK);
-        c.touched.table = c.table;
-        reduce_touched(c.reduce, &c.touched);
+        CHECK(reduce_stage(c.reduce) == OK);
         for (uint64_t step = 1; step <= 2 * STEPS; step++) {
             reduce_overlap(c.reduce, step <= STEPS);
             bool spoil = step == 2 && count > 0;
@@ -226,7 +228,7 @@ static void check_reduce(Comm *comm, size_t shards, size_t count) {
     reduce_destroy(&c.reduce);
     free(c.expected);
     free(c.expected_params);
-    for (size_t i = 0; i < 2; i++) free((void *)(uintptr_t)c.table[i].count);
+    for (size_t i = 0; i < 4; i++) free((void *)(uintptr_t)c.table[i / 2][i % 2].count);
 }
 
 /* ---- losing a rank --------------------------------------------------------------------------------------- */

@@ -75,13 +75,17 @@ static void test_packing(void **unused) {
         Touched touched = draw();
         size_t first = below(FLOATS), end = first + below(FLOATS - first + 1), count = end - first;
         for (size_t i = 0; i < count; i++) block[i] = map[first + i] ? (float)(i + 1) : NAN;
-        size_t packed = touched_pack(&touched, first, end, block);
+        size_t packed = touched_pack(&touched, first, end, block, block);
         assert_int_equal(packed, touched_floats(&touched, first, end));
         for (size_t i = 1; i < packed; i++) assert_true(block[i] > block[i - 1]);
         memmove(block + (count - packed), block, packed * sizeof *block);
-        touched_unpack(&touched, first, end, block);
+        memcpy(full, block + (count - packed), packed * sizeof *block);
+        touched_unpack(&touched, first, end, block + (count - packed), block);
         for (size_t i = 0; i < count; i++)
             if (map[first + i]) assert_true(block[i] == (float)(i + 1));
+        for (size_t i = 0; i < count; i++) block[i] = -1;
+        touched_unpack(&touched, first, end, full, block);
+        for (size_t i = 0; i < count; i++) assert_true(block[i] == (map[first + i] ? (float)(i + 1) : -1.0f));
     }
 }
 
