@@ -16,8 +16,9 @@
  *   init_h(context), init_c(context) of one row per sequence, linear maps (recurrent_start.c). A state that
  *   is carried on from an earlier pass comes before them.
  *
- * (b) and (c) run over blocks of sequences, each block for the whole length without a barrier; the
- * bits do not depend on the blocks. A block's sequences are ordered by falling length, so those that
+ * (b) and (c) run over blocks of sequences, each block for the whole length without a barrier. Where a thread would have one
+ * or two sequences and W_hh is large, threads share the units of each step instead, and each keeps to its part of
+ * W_hh. The bits depend on neither. A block's sequences are ordered by falling length, so those that
  * still have a step at t are the first ones; step t of the reverse direction is row length - 1 - t.
  *
  * Inside, PER_STEP means the stream of the layer's input, be it the data's or the target's.
@@ -166,10 +167,10 @@ const char *recurrent_advice(const Layer *layer);
 /* Sequences of one block of one stream, and a thread's memory for them. */
 typedef struct Block {
     size_t count;
+    bool split;             /* threads share its units */
     const size_t *sequence; /* [count], by falling length */
     size_t *row, *before;   /* [count] for the step at hand */
     real *h[2], *c;         /* [count, ldblock] forward */
-    real *pre;              /* [count, group of gates] */
     real *dh, *dc;          /* [count, ldblock] backward */
     real *dgates;           /* [count, lddgates] */
 } Block;
@@ -177,12 +178,15 @@ typedef struct Block {
 /* How the sequences of a pass are cut into blocks. */
 typedef struct Blocks {
     size_t count, sequences;
+    bool split; /* blocks follow each other, all threads sharing the units of each */
 } Blocks;
 
 /* Deals the sequences out to blocks (index.order) of near equal work. */
 Blocks blocks_deal(Recurrent *self, const Rows *rows);
 /* Block b, in the memory of the calling thread. */
 Block blocks_get(const Recurrent *self, Blocks blocks, size_t b);
+/* The calling thread's memory for the recurrent product of a group of units (Block.pre). */
+real *blocks_pre(const Recurrent *self);
 
 static inline size_t length_of(const Rows *rows, size_t sequence) {
     return rows->offset[sequence + 1] - rows->offset[sequence];

@@ -67,15 +67,17 @@ static void block_backward(const Layer *layer, const Pass *pass, size_t l, size_
         point_before(layer, pass, l, stream, block, t, &step);
         cell_backward(self->cell->kind, &step);
         if (t == 0 && self->start.kind == STATE_ZEROS) break;
-        gemm_serial(&(Gemm){.m = step.rows,
-                            .n = self->P,
-                            .k = stream->hh_back.k,
-                            .a = block->dgates,
-                            .lda = self->lddgates,
-                            .b = stream->hh_back.v,
-                            .c = block->dh,
-                            .ldc = self->ldblock,
-                            .accumulate = self->cell->h_past_weights});
+        const Gemm back = {.m = step.rows,
+                           .n = self->P,
+                           .k = stream->hh_back.k,
+                           .a = block->dgates,
+                           .lda = self->lddgates,
+                           .b = stream->hh_back.v,
+                           .c = block->dh,
+                           .ldc = self->ldblock,
+                           .accumulate = self->cell->h_past_weights};
+        if (block->split) gemm(&back);
+        else gemm_serial(&back);
     }
     if (self->start.kind != STATE_ZEROS) recurrent_start_take(self, pass, l * self->D + d, block);
 }
@@ -181,23 +183,35 @@ static void list_before(const Rows *rows, bool reverse, int64_t *before) {
     }
 }
 
+static void backward_task(const Layer *layer, const Pass *pass, Blocks blocks, size_t l, size_t task) {
+    const Block block = blocks_get(layer->self, blocks, task % blocks.count);
+    block_backward(layer, pass, l, task / blocks.count, &block);
+}
+
+/* (c') and (b') of layer l. */
+static void blocks_backward(const Layer *layer, const Pass *pass, Blocks blocks, size_t l) {
+    const Recurrent *self = layer->self;
+    const size_t tasks = blocks.count * self->D;
+    if (blocks.split) {
+        for (size_t task = 0; task < tasks; task++) backward_task(layer, pass, blocks, l, task);
+        return;
+    }
+    PARALLEL(tasks > 1 ? self->threads : 1, pass->rows.sequences * self->D) {
+#pragma omp for schedule(dynamic, 1) nowait
+        for (size_t task = 0; task < tasks; task++) backward_task(layer, pass, blocks, l, task);
+    }
+}
+
 void recurrent_backward(Layer *layer, const Pass *whole) {
     Recurrent *self = layer->self;
     const Pass stream = pass_stream(whole, layer->in[0]->grain), *pass = &stream;
     const Rows *rows = &pass->rows;
     Blocks blocks = blocks_deal(self, rows);
-    size_t tasks = blocks.count * self->D;
     for (size_t d = 0; d < self->D; d++) list_before(rows, d > 0, self->index.before[d]);
     if (self->recomputes) recurrent_start_forward(layer, pass);
     for (size_t l = self->L; l-- > 0;) {
         if (self->recomputes && l + 1 < self->L) recurrent_layer_forward(layer, pass, blocks, l, true);
-        PARALLEL(tasks > 1 ? self->threads : 1, pass->rows.sequences * self->D) {
-#pragma omp for schedule(dynamic, 1) nowait
-            for (size_t task = 0; task < tasks; task++) {
-                Block block = blocks_get(self, blocks, task % blocks.count);
-                block_backward(layer, pass, l, task / blocks.count, &block);
-            }
-        }
+        blocks_backward(layer, pass, blocks, l);
         for (size_t d = 0; d < self->D; d++) stream_gradients(layer, pass, l, d);
         if (l > 0 && recurrent_drops(self, pass)) {
             DropoutKey key = {pass->seed, pass->step, layer->key, (uint32_t)(l - 1)};

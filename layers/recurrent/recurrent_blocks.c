@@ -24,20 +24,30 @@ static size_t block_start(size_t sequences, size_t blocks, size_t b) {
     return b * whole + (b < rest ? b : rest);
 }
 
+/* Whether threads do better on units than on sequences: a few rows are multiplied at the rate at which W_hh
+ * [GP, H] comes from a cache, and fewer rows than threads leave some of these without work. In small steps one
+ * thread is done before others would have begun. */
+static bool shares_units(const Recurrent *self, size_t sequences, size_t share) {
+    enum { FEW_ROWS = 2, LEAST_WORK = 1 << 19 };
+    const bool more_rows = sequences > share, idle = sequences * self->D < self->threads;
+    return share <= FEW_ROWS && (more_rows || idle) && sequences * self->H > LEAST_WORK / self->gates;
+}
+
 Blocks blocks_deal(Recurrent *self, const Rows *rows) {
     size_t B = rows->sequences, D = self->D, threads = self->threads;
-    if (B == 0) return (Blocks){0, 0};
+    if (B == 0) return (Blocks){0};
     size_t share = divide_up(B * D, threads);
-    size_t blocks = divide_up(B, share < self->block_rows ? share : self->block_rows);
+    const bool split = shares_units(self, B, share);
+    size_t blocks = divide_up(B, split || self->block_rows < share ? self->block_rows : share);
     /* As many tasks as the threads can take in whole turns. */
-    blocks = divide_up(divide_up(blocks * D, threads) * threads, D);
+    if (!split) blocks = divide_up(divide_up(blocks * D, threads) * threads, D);
     if (blocks > B) blocks = B;
 
     sort_by_length(self, rows);
     /* Dealt in turn, so that each block gets its part of the long ones. */
     for (size_t i = 0; i < B; i++)
         self->index.order[block_start(B, blocks, i % blocks) + i / blocks] = self->index.sorted[i];
-    return (Blocks){blocks, B};
+    return (Blocks){blocks, B, split};
 }
 
 Block blocks_get(const Recurrent *self, Blocks blocks, size_t b) {
@@ -45,16 +55,20 @@ Block blocks_get(const Recurrent *self, Blocks blocks, size_t b) {
     size_t first = block_start(blocks.sequences, blocks.count, b);
     size_t end = block_start(blocks.sequences, blocks.count, b + 1);
     real *scratch = self->tmp.scratch + thread * self->scratch;
-    Block block = {.count = end - first, .sequence = self->index.order + first};
+    Block block = {.count = end - first, .split = blocks.split, .sequence = self->index.order + first};
     block.row = self->index.row + thread * 2 * rows;
     block.before = block.row + rows;
     /* Forward and backward use the same memory in turn. */
     block.h[0] = scratch;
     block.h[1] = block.h[0] + rows * self->ldblock;
     block.c = block.h[1] + rows * self->ldblock;
-    block.pre = block.c + rows * self->ldblock;
     block.dh = scratch;
     block.dc = block.dh + rows * self->ldblock;
     block.dgates = block.dc + rows * self->ldblock;
     return block;
+}
+
+real *blocks_pre(const Recurrent *self) {
+    const size_t states = 3 * self->block_rows * self->ldblock;
+    return self->tmp.scratch + (size_t)omp_get_thread_num() * self->scratch + states;
 }

@@ -106,18 +106,55 @@ static void fill_pre(size_t rows, size_t columns, const real *bias, real *pre, s
     }
 }
 
+/* (b) and (c) of one step, units [first, end), by the calling thread. */
+static void step_forward(const Recurrent *self, size_t index, bool begins, CellForward step, size_t first, size_t end) {
+    const Stream *stream = &self->stream[index];
+    const size_t G = self->cell->gates;
+    const real *bias = NULL;
+    real *pre = blocks_pre(self);
+    if (self->cell->bias_inside && self->has_bias) bias = self->tmp.bias_inside + index % self->D * self->gates;
+    step.pre = pre;
+    for (step.first = first; step.first < end; step.first = step.end) {
+        step.end = step.first + self->group < end ? step.first + self->group : end;
+        const size_t columns = (step.end - step.first) * G;
+        const real *start = bias ? bias + step.first * G : NULL;
+        if (begins) fill_pre(step.rows, columns, start, pre, step.ldpre);
+        else
+            gemm_serial(&(Gemm){.m = step.rows,
+                                .n = columns,
+                                .k = self->H,
+                                .a = step.h,
+                                .lda = self->ldblock,
+                                .b = stream->hh.v + packed_count(self->H, step.first * G),
+                                .c = pre,
+                                .ldc = step.ldpre,
+                                .bias = start});
+        cell_forward(self->cell->kind, &step);
+    }
+}
+
+/* The same of all units, by all threads. */
+static void step_forward_shared(const Recurrent *self, size_t index, bool begins, const CellForward *step) {
+    const size_t panels = self->P / PANEL, parts = panels < self->threads ? panels : self->threads;
+    PARALLEL(self->threads, panels) {
+#pragma omp for schedule(static) nowait
+        for (size_t part = 0; part < parts; part++)
+            step_forward(self, index, begins, *step, part * panels / parts * PANEL,
+                         (part + 1) * panels / parts * PANEL);
+    }
+}
+
 /* (b) and (c) of one block, all steps. */
 static void block_forward(const Layer *layer, const Pass *pass, size_t l, size_t d, const Block *block, bool again) {
     const Recurrent *self = layer->self;
-    const Stream *stream = &self->stream[l * self->D + d];
+    const size_t index = l * self->D + d;
+    const Stream *stream = &self->stream[index];
     const Rows *rows = &pass->rows;
-    size_t G = self->cell->gates, ldpre = self->group * G;
-    bool inside = self->cell->bias_inside && self->has_bias;
     real *out = recurrent_h(layer, l);
     CellForward step = {.units = self->H,
+                        .rows = block->count,
                         .row = block->row,
-                        .pre = block->pre,
-                        .ldpre = ldpre,
+                        .ldpre = self->group * self->cell->gates,
                         .gates = recurrent_gates(self, l, d),
                         .ldgates = self->gates,
                         .extra = recurrent_extra(self, l, d),
@@ -127,8 +164,7 @@ static void block_forward(const Layer *layer, const Pass *pass, size_t l, size_t
                         .out = out ? out + stream->column : NULL,
                         .ldout = self->features,
                         .keep = pass->backward && (again || !self->recomputes || l + 1 == self->L)};
-    load_state(self, l * self->D + d, pass, block);
-    step.rows = block->count;
+    load_state(self, index, pass, block);
     for (size_t t = 0;; t++) {
         ops_pause();
         while (step.rows > 0 && length_of(rows, block->sequence[step.rows - 1]) <= t) step.rows--;
@@ -136,23 +172,9 @@ static void block_forward(const Layer *layer, const Pass *pass, size_t l, size_t
         for (size_t i = 0; i < step.rows; i++) block->row[i] = recurrent_row(rows, stream, block->sequence[i], t);
         step.h = block->h[t % 2];
         step.h_next = block->h[(t + 1) % 2];
-        for (step.first = 0; step.first < self->P; step.first = step.end) {
-            step.end = step.first + self->group < self->P ? step.first + self->group : self->P;
-            size_t columns = (step.end - step.first) * G;
-            const real *bias = inside ? self->tmp.bias_inside + d * self->gates + step.first * G : NULL;
-            if (t == 0 && !recurrent_starts(self, pass)) fill_pre(step.rows, columns, bias, block->pre, ldpre);
-            else
-                gemm_serial(&(Gemm){.m = step.rows,
-                                    .n = columns,
-                                    .k = self->H,
-                                    .a = step.h,
-                                    .lda = self->ldblock,
-                                    .b = stream->hh.v + packed_count(self->H, step.first * G),
-                                    .c = block->pre,
-                                    .ldc = ldpre,
-                                    .bias = bias});
-            cell_forward(self->cell->kind, &step);
-        }
+        const bool begins = t == 0 && !recurrent_starts(self, pass);
+        if (block->split) step_forward_shared(self, index, begins, &step);
+        else step_forward(self, index, begins, step, 0, self->P);
     }
     if (!again) store_state(layer, pass, l, d, block);
 }
@@ -166,17 +188,23 @@ static void drop_between(const Layer *layer, const Pass *pass, size_t l) {
                recurrent_h(layer, l - 1), self->features, recurrent_dropped(self, l - 1), self->features);
 }
 
+static void forward_task(const Layer *layer, const Pass *pass, Blocks blocks, size_t l, size_t task, bool again) {
+    const Block block = blocks_get(layer->self, blocks, task % blocks.count);
+    block_forward(layer, pass, l, task / blocks.count, &block, again);
+}
+
 void recurrent_layer_forward(const Layer *layer, const Pass *pass, Blocks blocks, size_t l, bool again) {
     const Recurrent *self = layer->self;
     const size_t tasks = blocks.count * self->D;
     if (l > 0 && recurrent_drops(self, pass)) drop_between(layer, pass, l);
     for (size_t d = 0; d < self->D; d++) input_product(layer, pass, l, d);
+    if (blocks.split) {
+        for (size_t task = 0; task < tasks; task++) forward_task(layer, pass, blocks, l, task, again);
+        return;
+    }
     PARALLEL(tasks > 1 ? self->threads : 1, pass->rows.sequences * self->D) {
 #pragma omp for schedule(dynamic, 1) nowait
-        for (size_t task = 0; task < tasks; task++) {
-            Block block = blocks_get(self, blocks, task % blocks.count);
-            block_forward(layer, pass, l, task / blocks.count, &block, again);
-        }
+        for (size_t task = 0; task < tasks; task++) forward_task(layer, pass, blocks, l, task, again);
     }
 }
 

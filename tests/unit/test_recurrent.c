@@ -274,9 +274,29 @@ static void test_recurrent_dropout_between_layers(void **state) {
 
 /* ---- the same bits --------------------------------------------------------------------------------------- */
 
+static void same_bits_on_any_threads(Setup setup) {
+    static const size_t threads[] = {1, 2, 3, 5};
+    Rig first;
+    for (size_t i = 0; i < 4; i++) {
+        Rig rig;
+        setup.threads = threads[i];
+        rig_start(&rig, &setup);
+        rig_train(&rig);
+        if (i == 0) {
+            first = rig;
+            continue;
+        }
+        size_t trainable = model_memory(rig.model).trainable;
+        assert_memory_equal(rig.gradient, first.gradient, trainable * sizeof(real));
+        assert_memory_equal(model_input(rig.model)->g, model_input(first.model)->g, rig.R * setup.I * sizeof(real));
+        assert_memory_equal(rig.result, first.result, setup.shards * sizeof(ShardResult));
+        rig_stop(&rig);
+    }
+    rig_stop(&first);
+}
+
 static void test_recurrent_bits_do_not_depend_on_threads(void **state) {
     (void)state;
-    static const size_t threads[] = {1, 2, 3, 5};
     for (size_t k = 0; k < KINDS; k++) {
         Setup setup = {.kind = kinds[k],
                        .config = {.hidden_size = 37, .num_layers = 2, .bidirectional = true, .bias = true},
@@ -284,23 +304,26 @@ static void test_recurrent_bits_do_not_depend_on_threads(void **state) {
                        .shards = 2};
         setup.probes = OUT | H_N;
         ragged(&setup, 23, 9);
-        Rig first;
-        for (size_t i = 0; i < 4; i++) {
-            Rig rig;
-            setup.threads = threads[i];
-            rig_start(&rig, &setup);
-            rig_train(&rig);
-            if (i == 0) {
-                first = rig;
-                continue;
-            }
-            size_t trainable = model_memory(rig.model).trainable;
-            assert_memory_equal(rig.gradient, first.gradient, trainable * sizeof(real));
-            assert_memory_equal(model_input(rig.model)->g, model_input(first.model)->g, rig.R * setup.I * sizeof(real));
-            assert_memory_equal(rig.result, first.result, 2 * sizeof(ShardResult));
-            rig_stop(&rig);
-        }
-        rig_stop(&first);
+        same_bits_on_any_threads(setup);
+    }
+}
+
+/* Few sequences of a layer that is large enough for threads to share its units. */
+static void test_recurrent_bits_do_not_depend_on_who_has_which_unit(void **state) {
+    (void)state;
+    static const size_t H[KINDS] = {451, 250, 250};
+    for (size_t k = 0; k < KINDS * 2; k++) {
+        Setup setup = {.kind = kinds[k % KINDS],
+                       .config = {.hidden_size = H[k % KINDS],
+                                  .num_layers = 2,
+                                  .bidirectional = k >= KINDS,
+                                  .bias = true,
+                                  .initial_state = k >= KINDS ? STATE_LEARNED : STATE_ZEROS},
+                       .I = 3,
+                       .shards = 1};
+        setup.probes = OUT | H_N;
+        ragged(&setup, 3, 6);
+        same_bits_on_any_threads(setup);
     }
 }
 
@@ -479,6 +502,7 @@ int main(void) {
         cmocka_unit_test(test_recurrent_single_outputs),
         cmocka_unit_test(test_recurrent_dropout_between_layers),
         cmocka_unit_test(test_recurrent_bits_do_not_depend_on_threads),
+        cmocka_unit_test(test_recurrent_bits_do_not_depend_on_who_has_which_unit),
         cmocka_unit_test(test_recurrent_bits_do_not_depend_on_instruction_set),
         cmocka_unit_test(test_recurrent_bits_do_not_depend_on_batch),
         cmocka_unit_test(test_recurrent_carried_state),
