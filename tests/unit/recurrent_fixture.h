@@ -40,6 +40,15 @@ typedef struct Rig {
     ShardResult result[MAX_B];
 } Rig;
 
+static const char *const kinds[] = {"rnn", "lstm", "gru"};
+enum { KINDS = 3 };
+
+/* B ragged lengths in [1, T], the same for the same T and B. */
+static inline void ragged(Setup *setup, size_t B, size_t T) {
+    setup->B = B;
+    for (size_t b = 0; b < B; b++) setup->length[b] = 1 + random_permutation(T * 64 + B, T, b % T);
+}
+
 static real noise(uint64_t key, uint64_t i) {
     return (real)(2.0 * random_uniform(key, i) - 1.0);
 }
