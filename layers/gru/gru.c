@@ -38,6 +38,7 @@ const LayerType layer_gru = {
     .config_size = sizeof(RecurrentConfig),
     .self_size = sizeof(Recurrent),
     .max_inputs = 2,
+    .needs = true,
     .reads = READS_IN | READS_OUT,
     .plan = gru_plan,
     .forward = recurrent_forward,

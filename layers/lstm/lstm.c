@@ -40,6 +40,7 @@ const LayerType layer_lstm = {
     .config_size = sizeof(RecurrentConfig),
     .self_size = sizeof(Recurrent),
     .max_inputs = 2,
+    .needs = true,
     .reads = READS_IN | READS_OUT,
     .plan = lstm_plan,
     .forward = recurrent_forward,

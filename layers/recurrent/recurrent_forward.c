@@ -208,11 +208,20 @@ void recurrent_layer_forward(const Layer *layer, const Pass *pass, Blocks blocks
     }
 }
 
+/* Waits for the parameters of layer l and those below it. */
+static void layer_need(const Recurrent *self, const Pass *pass, size_t l) {
+    const Stream *last = &self->stream[(l + 1) * self->D - 1];
+    pass_need(pass, self->has_bias ? last->p.bias_hh : last->p.weight_hh);
+}
+
 void recurrent_forward(Layer *layer, const Pass *whole) {
     Recurrent *self = layer->self;
     const Pass stream = pass_stream(whole, layer->in[0]->grain), *pass = &stream;
     Blocks blocks = blocks_deal(self, &pass->rows);
     recurrent_start_forward(layer, pass);
-    for (size_t l = 0; l < self->L; l++) recurrent_layer_forward(layer, pass, blocks, l, false);
+    for (size_t l = 0; l < self->L; l++) {
+        layer_need(self, pass, l);
+        recurrent_layer_forward(layer, pass, blocks, l, false);
+    }
     recurrent_start_done(layer, pass);
 }

@@ -111,6 +111,8 @@ void recurrent_start_forward(Layer *layer, const Pass *pass) {
     const Start *start = &((Recurrent *)layer->self)->start;
     size_t B = pass->rows.sequences;
     if (start->kind == STATE_ZEROS) return;
+    const size_t last = start->states - 1;
+    pass_need(pass, start->kind == STATE_LEARNED ? start->learned[last] : start->bias[last]);
     for (size_t b = 0; b < B && pass->backward; b++) start->went_on[b] = pass->carry_state ? start->begun[b] : 0;
     if (start->kind != STATE_CONTEXT || (pass->carry_state && all_begun(start, B))) return;
     const Value *context = layer->in[1];

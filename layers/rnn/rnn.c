@@ -44,6 +44,7 @@ const LayerType layer_rnn = {
     .config_size = sizeof(RecurrentConfig),
     .self_size = sizeof(Recurrent),
     .max_inputs = 2,
+    .needs = true,
     .reads = READS_IN | READS_OUT,
     .plan = rnn_plan,
     .forward = recurrent_forward,

@@ -3,8 +3,9 @@
  * test_every_layer.c: what every kind of layer must keep, in all of its cases, and models that share
  * values and parameters: the same bits on any number of threads; gradients over shards folded in the
  * one tree, however shards are spread over ranks; nothing read outside its life; every float of the
- * gradient announced once and final then; batches without sequences; layers that recompute. With the name of a kind: its cases alone. */
+ * gradient announced once and final then; batches without sequences; parameters that come late; layers that recompute. With the name of a kind: its cases alone. */
 #include "tests/unit/decoder_fixture.h"
+#include "tests/unit/late_parameters.h"
 
 #include "layers/ops/ops.h"
 
@@ -124,11 +125,18 @@ static void trace_add(Trace *trace, const void *data, size_t bytes) {
     trace->bytes += bytes;
 }
 
-static Trace trace_of(const ModelSpec *spec, const Sample *sample, bool poison) {
+typedef enum Care { PLAIN, POISONED, LATE } Care;
+
+static Trace trace_of(const ModelSpec *spec, const Sample *sample, Care care) {
     Rig rig;
     Trace trace = {0, 0, NULL};
     rig_start(&rig, spec, sample, 0, 2, 2);
-    model_poison(rig.model, poison);
+    model_poison(rig.model, care == POISONED);
+    Late late = late_start(rig.model);
+    if (care == LATE) {
+        model_on_need(rig.model, late_arrive, &late);
+        late_leave(&late);
+    }
     rig_train(&rig, NULL, NULL);
     trace_add(&trace, rig.gradient[0], model_memory(rig.model).trainable * sizeof(real));
     trace_add(&trace, rig.result, 2 * sizeof *rig.result);
@@ -136,9 +144,11 @@ static Trace trace_of(const ModelSpec *spec, const Sample *sample, bool poison) 
     if (input->g) trace_add(&trace, input->g, sample_rows(sample, PER_STEP) * sample->features * sizeof(real));
     const Value *context = model_value(rig.model, "context");
     if (context && context->g) trace_add(&trace, context->g, sample->sequences * context->features * sizeof(real));
+    if (care == LATE) late_leave(&late);
     const Value *out = model_forward(rig.model, &rig.batch, false);
     assert_non_null(out);
     trace_add(&trace, out->v, sample_rows(sample, out->grain) * out->features * sizeof(real));
+    late_stop(&late);
     rig_stop(&rig);
     return trace;
 }
@@ -156,13 +166,13 @@ static void restart_kernels(size_t threads) {
 
 static void check_threads(const char *what, const ModelSpec *spec, const Sample *sample) {
     static const size_t threads[] = {2, 3, 5};
-    Trace one = trace_of(spec, sample, false);
+    Trace one = trace_of(spec, sample, PLAIN);
     for (size_t i = 0; i < 3; i++) {
         char how[64];
         ModelSpec threaded = *spec;
         threaded.threads = threads[i];
         restart_kernels(threads[i]);
-        Trace many = trace_of(&threaded, sample, false);
+        Trace many = trace_of(&threaded, sample, PLAIN);
         snprintf(how, sizeof how, "between 1 and %zu threads", threads[i]);
         check_equal(what, how, &one, &many);
         free(many.data);
@@ -174,10 +184,17 @@ static void check_threads(const char *what, const ModelSpec *spec, const Sample 
 /* ---- memory ---------------------------------------------------------------------------------------------- */
 
 static void check_lives(const char *what, const ModelSpec *spec, const Sample *sample) {
-    Trace clean = trace_of(spec, sample, false), poisoned = trace_of(spec, sample, true);
+    Trace clean = trace_of(spec, sample, PLAIN), poisoned = trace_of(spec, sample, POISONED);
     check_equal(what, "when memory is poisoned outside its life", &clean, &poisoned);
     free(clean.data);
     free(poisoned.data);
+}
+
+static void check_needs(const char *what, const ModelSpec *spec, const Sample *sample) {
+    Trace there = trace_of(spec, sample, PLAIN), late = trace_of(spec, sample, LATE);
+    check_equal(what, "when parameters come no sooner than they are needed", &there, &late);
+    free(there.data);
+    free(late.data);
 }
 
 static void check_empty(const char *what, const ModelSpec *spec, const Sample *sample) {
@@ -205,7 +222,7 @@ static void check_recompute(const char *what, const ModelSpec *spec, const Sampl
     static const size_t threads[] = {1, 2, 3};
     LayerSpec layer[MOST_LAYERS];
     ModelSpec again = *spec;
-    Trace kept = trace_of(spec, sample, false);
+    Trace kept = trace_of(spec, sample, PLAIN);
     assert_true(spec->layers <= MOST_LAYERS);
     memcpy(layer, spec->layer, spec->layers * sizeof *layer);
     for (size_t l = 0; l < spec->layers; l++) layer[l].recompute = true;
@@ -213,7 +230,7 @@ static void check_recompute(const char *what, const ModelSpec *spec, const Sampl
     for (size_t i = 0; i < 3; i++) {
         again.threads = threads[i];
         restart_kernels(threads[i]);
-        Trace made = trace_of(&again, sample, true);
+        Trace made = trace_of(&again, sample, POISONED);
         check_equal(what, "when layers recompute", &kept, &made);
         free(made.data);
     }
@@ -277,6 +294,11 @@ static void test_lives(void **state) {
     for_every_case(1, check_lives);
 }
 
+static void test_needs(void **state) {
+    (void)state;
+    for_every_case(1, check_needs);
+}
+
 static void test_empty(void **state) {
     (void)state;
     for_every_case(1, check_empty);
@@ -293,6 +315,7 @@ static void check_all(const char *what, const ModelSpec *spec, const Sample *sam
     check_names(what, spec);
     check_shards(what, spec, sample);
     check_lives(what, spec, sample);
+    check_needs(what, spec, sample);
     check_empty(what, spec, sample);
     check_threads(what, spec, sample);
     check_recompute(what, spec, sample);
@@ -425,16 +448,22 @@ static void test_recurrent_classifier(void **state) {
 
 int main(int argc, char **argv) {
     const struct CMUnitTest one[] = {cmocka_unit_test(test_threads), cmocka_unit_test(test_shards),
-                                     cmocka_unit_test(test_lives), cmocka_unit_test(test_empty),
-                                     cmocka_unit_test(test_recompute)};
+                                     cmocka_unit_test(test_lives),   cmocka_unit_test(test_needs),
+                                     cmocka_unit_test(test_empty),   cmocka_unit_test(test_recompute)};
     only_kind = argc > 1 ? argv[1] : NULL;
     if (only_kind) return cmocka_run_group_tests_name(only_kind, one, start_kernels, stop_kernels);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_threads),   cmocka_unit_test(test_shards),
-        cmocka_unit_test(test_lives),     cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_decoders),  cmocka_unit_test(test_readers),
-        cmocka_unit_test(test_tied),      cmocka_unit_test(test_frozen),
-        cmocka_unit_test(test_unread),    cmocka_unit_test(test_recurrent_classifier),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_lives),
+        cmocka_unit_test(test_needs),
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_decoders),
+        cmocka_unit_test(test_readers),
+        cmocka_unit_test(test_tied),
+        cmocka_unit_test(test_frozen),
+        cmocka_unit_test(test_unread),
+        cmocka_unit_test(test_recurrent_classifier),
         cmocka_unit_test(test_recompute),
     };
     return cmocka_run_group_tests_name("every layer", tests, start_kernels, stop_kernels);
