@@ -45,7 +45,7 @@ shift 3
 # Vectors would be passed in registers only if a function were not inlined.
 "$compiler" -std=gnu17 -O2 -ffp-contract=off -fno-math-errno -fno-trapping-math -Wall -Wextra -Wconversion -Werror \
     -Wno-psabi -fopenmp -static -D_GNU_SOURCE -DXXH_INLINE_ALL -DLOCKSTEP_HAVE_NEON -I"$source" -isystem "$folder/include" \
-    "$@" "$source/comm/arena.c" "$source/comm/status.c" "$source/comm/log.c" "$source/tests/arch/kernel_digest.c" \
+    "$@" "$source/comm/arena.c" "$source/comm/status.c" "$source/comm/log.c" "$source/comm/region.c" "$source/tests/arch/kernel_digest.c" \
     -o "$folder/foreign_digest" -lm
 for set in portable neon; do
     LOCKSTEP_ISA=$set "$emulator" "$folder/foreign_digest" >"$folder/foreign_$set"

@@ -263,8 +263,11 @@ static void draw_transformer(Draw *d) {
         "{\"%s\": {\"name\": \"it\", \"nhead\": %zu, \"num_layers\": %zu, \"dim_feedforward\": %zu, "
         "\"dropout\": %g, ",
         d->kind, heads, 1 + below(d, 3), size(d), probability(d));
-    add(d, "\"activation\": \"%s\", \"norm_first\": %s, \"causal\": %s, \"norm\": %s, \"bias\": %s, ",
-        below(d, 2) ? "relu" : "gelu", flag(d), flag(d), flag(d), flag(d));
+    const char *activation = below(d, 2) ? "relu" : "gelu", *causal = flag(d);
+    /* Steps of a target that are yet to be written may not be looked at. */
+    if (target) causal = "true";
+    add(d, "\"activation\": \"%s\", \"norm_first\": %s, \"causal\": %s, \"norm\": %s, \"bias\": %s, ", activation,
+        flag(d), causal, flag(d), flag(d));
     if (decoder) add(d, "\"input\": [\"e\", \"m\"], ");
     add(d, "\"layer_norm_eps\": %s}}", below(d, 2) ? "1.0e-5" : "1.0e-3");
 }
