@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "comm/arena.h"
 #include "layers/ops/gemm.h"
@@ -34,6 +35,15 @@ void bench_slowest(Comm *comm, double *x, size_t n) {
         for (size_t i = 0; i < n; i++)
             if (all[r * n + i] > x[i]) x[i] = all[r * n + i];
     free(all);
+}
+
+static double sum_of_ranks(Comm *comm, double mine) {
+    double sum = 0, *all = calloc(comm_size(comm), sizeof *all);
+    if (!all) comm_abort(comm, ERR_INTERNAL);
+    comm_exchange(comm, &mine, sizeof mine, all);
+    for (size_t r = 0; r < comm_size(comm); r++) sum += all[r];
+    free(all);
+    return sum;
 }
 
 /* GF/s of a square product by all threads of this rank, the best of several. */
@@ -94,15 +104,26 @@ static bool fits_cache(const Engine *e, double ranks) {
     return own * ranks + shared < (double)comm_cache(3);
 }
 
-/* Bytes. Not by getrusage, which counts what the process was before it started this program. */
-static double peak_memory(void) {
+/* Bytes of a line of one of this process's files; 0 where there is none. */
+static double process_bytes(const char *path, const char *line_begins) {
     char line[256];
     unsigned long kib = 0;
-    FILE *status = fopen("/proc/self/status", "r");
-    while (status && fgets(line, sizeof line, status))
-        if (sscanf(line, "VmHWM: %lu", &kib) == 1) break;
-    if (status) fclose(status);
+    FILE *file = fopen(path, "r");
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, line_begins, strlen(line_begins)) == 0 &&
+            sscanf(line + strlen(line_begins), " %lu", &kib) == 1)
+            break;
+    if (file) fclose(file);
     return (double)kib * 1024;
+}
+
+/* The peak of this rank and of all together, where a page that several ranks map counts once. Not by getrusage,
+ * which counts what the process was before it started this program. Collective. */
+static void measure_memory(Comm *comm, BenchFigures *f) {
+    static const char rollup[] = "/proc/self/smaps_rollup";
+    f->memory = process_bytes("/proc/self/status", "VmHWM:");
+    const double pss = process_bytes(rollup, "Pss:"), doubled = pss > 0 ? process_bytes(rollup, "Rss:") - pss : 0;
+    f->job_memory = sum_of_ranks(comm, f->memory - doubled);
 }
 
 /* What the regions and waits of all steps, which took `total` ms, come to in one of them. */
@@ -199,7 +220,7 @@ Status bench_steps(Session *s, size_t wanted, BenchFigures *f) {
         double again = sgemm_peak();
         if (again > f->peak_gflops) f->peak_gflops = again;
         f->step_ms = bench_median(ms, f->steps);
-        f->memory = peak_memory();
+        measure_memory(s->comm, f);
         double *const figure[] = {&f->step_ms, &f->data,   &f->forward, &f->backward, &f->reduce,
                                   &f->exposed, &f->hidden, &f->update,  &f->publish,  &f->memory};
         enum { FIGURES = sizeof figure / sizeof *figure };

@@ -20,9 +20,9 @@ typedef struct BenchFigures {
     double peak_gflops; /* of matrix products, all ranks together */
     double peak_gbytes; /* GB/s of memory: y = x + y over blocks that no cache holds, all ranks together */
     double data, forward, backward, reduce, exposed, hidden, update, publish; /* ms per step, the slowest rank's */
-    double memory;                                                            /* bytes, the largest rank's */
-    double rows, sequences, targets;                                          /* per step, of all ranks */
-    BenchHalf half[REDUCE_HALVES];                                            /* several nodes only */
+    double memory, job_memory;       /* peak bytes: the largest rank's; of all, what ranks share once */
+    double rows, sequences, targets; /* per step, of all ranks */
+    BenchHalf half[REDUCE_HALVES];   /* several nodes only */
     size_t steps;
     /* for the roofline; of this rank where nothing else is said */
     double cache_gbytes;    /* GB/s of y = x + y out of the second cache, all ranks together */

@@ -148,6 +148,7 @@ static void print_json(const Bench *b) {
     json_object_set_new(o, "ranks", json_integer((json_int_t)comm_size(b->session.comm)));
     json_object_set_new(o, "threads", json_integer((json_int_t)comm_threads(b->session.comm)));
     json_object_set_new(o, "peak_memory_bytes", json_integer((json_int_t)f->memory));
+    json_object_set_new(o, "job_memory_bytes", json_integer((json_int_t)f->job_memory));
     json_object_set_new(o, "phases", phases);
     json_object_set_new(o, "scaling", threads_json(f));
     json_object_set_new(o, "layers", layers_json(b));
@@ -245,7 +246,8 @@ static void print_plain(const Bench *b) {
     }
     print_roofline(b);
     print_threads(f);
-    printf("peak memory %.1f MiB per rank\n", f->memory / 1048576);
+    printf("peak memory %.1f MiB per rank, %.1f MiB in all, what ranks share once\n", f->memory / 1048576,
+           f->job_memory / 1048576);
     if (b->comm) print_comm(b);
 }
 

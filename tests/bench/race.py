@@ -17,9 +17,8 @@ processes, each with the default and the fused Adam, denormals flushed. The best
 20 % behind in a heat is not asked again. A cell of the 80 names ranks and threads of Lockstep; where that is one thread
 alone PyTorch gets one thread. Tokens are real ones: padding does not count. Lockstep and PyTorch run in turn; around each run
 matrix products and memory are probed, and a pair counts only if no probe moved by more than 10 % from its median. Ratios, rates
-and shares are medians of the pairs. Peak memory is that of all processes of the job, for Lockstep the largest rank's times
-the ranks (memory that ranks share counts twice). First of all both take one step from the same weights: their losses must be
-equal, dropout aside."""
+and shares are medians of the pairs. Peak memory is that of all processes of the job; what they share counts once, libraries
+too. First of all both take one step from the same weights: their losses must be equal, dropout aside."""
 import argparse
 import json
 import os
@@ -50,8 +49,19 @@ def command(args, ranks, *rest):
     return (shlex.split(args.mpirun) + ["-n", str(ranks)] if ranks > 1 else []) + [args.program, *rest]
 
 
+def until_idle(seconds=3):
+    """Threads of the other side may spin on for a while, and Lockstep waits otherwise where others run at its start."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with open("/proc/loadavg") as f:
+            if int(f.read().split()[3].split("/")[0]) <= 1:
+                return
+        time.sleep(0.02)
+
+
 def lockstep_bench(args, folder, layout, steps):
     ranks, threads = race_cases.LAYOUTS[layout]
+    until_idle()
     run = subprocess.run(command(args, ranks, "bench", f"{folder}/race.yaml", "--json", "--steps", str(steps)),
                          env=environment(threads), check=True, stdout=subprocess.PIPE)
     return json.loads(run.stdout)
@@ -90,7 +100,7 @@ class Torch:
             p.stdin.write(json.dumps(dict(adam=adam, steps=steps, probe=probe)) + "\n")
             p.stdin.flush()
         said = self.listen()
-        return dict(seconds=max(s["seconds"] for s in said), memory=sum(s["memory"] for s in said), loss=said[0]["loss"],
+        return dict(seconds=max(s["seconds"] for s in said), memory=sum(s["memory"] for s in said) - sum(s["mapped"] for s in said[1:]), loss=said[0]["loss"],
                     gflops=sum(s["gflops"] for s in said), gbytes=sum(s["gbytes"] for s in said))
 
     def close(self):
@@ -148,7 +158,7 @@ def take_pair(args, folder, layouts, steps, field, tokens):
                 share=ours[best]["gflops"] / ours[best]["sgemm_peak_gflops"], peak_gflops=ours[best]["sgemm_peak_gflops"],
                 gbytes=ours[best]["memory_gbytes_per_s"], winner=f"{winner[0]}, {winner[1]} Adam", memory_of=winner[0],
                 layouts={l: o["tokens_per_s"] for l, o in ours.items()},
-                memory=ours[best]["peak_memory_bytes"] * ours[best]["ranks"])
+                memory=ours[best]["job_memory_bytes"])
 
 
 def race(case, args):

@@ -179,7 +179,7 @@ def race(who, case, checkout, args, lockstep_bench, first_loss, environment, ste
             best, rate = max(layouts, key=lambda l: ours[l]["tokens_per_s"]), tokens / other["seconds"]
             pairs.append(dict(probes=[p for o in ours.values() for p in (o["sgemm_peak_gflops"], o["memory_gbytes_per_s"])],
                               lockstep=ours[best]["tokens_per_s"], other=rate, ratio=ours[best]["tokens_per_s"] / rate,
-                              memory=ours[best]["peak_memory_bytes"] * ours[best]["ranks"], other_memory=other["memory"]))
+                              memory=ours[best]["job_memory_bytes"], other_memory=other["memory"]))
     kept = steady(pairs) or pairs
     row = {key: statistics.median(p[key] for p in kept) for key in ("ratio", "lockstep", "other", "memory", "other_memory")}
     return dict(row, who=NAMES[who], built=winner, losses=[loss, heat[winner]["losses"][0]], kept=len(steady(pairs)), pairs=len(pairs), case=case)

@@ -63,9 +63,9 @@ def read_batch(case, folder):
     return torch.from_numpy(x).long(), torch.from_numpy(y).long()
 
 
-def peak_memory():
+def memory(line_begins):
     with open("/proc/self/status") as f:
-        return next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM"))
+        return next(int(line.split()[1]) * 1024 for line in f if line.startswith(line_begins))
 
 
 def probe():
@@ -113,9 +113,9 @@ class Racer:
             since = time.perf_counter()
             loss = self.step(wish["adam"])
             times.append(time.perf_counter() - since)
-        memory = peak_memory()
+        peak, mapped = memory("VmHWM:"), memory("RssFile:")
         after = probe() if wish["probe"] else [0, 0]
-        return dict(seconds=statistics.median(times), loss=loss, memory=memory, gflops=max(before[0], after[0]),
+        return dict(seconds=statistics.median(times), loss=loss, memory=peak, mapped=mapped, gflops=max(before[0], after[0]),
                     gbytes=max(before[1], after[1]))
 
 
