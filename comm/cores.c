@@ -3,6 +3,7 @@
  * cores.c: how many physical cores this process may use: those that its binding touches, and those that
  * the host (or the container) grants to the whole job. A processor-time quota counts as cores. */
 #include <hwloc.h>
+#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,18 @@ static uint64_t domain_of(hwloc_topology_t topology, hwloc_const_cpuset_t set) {
     return found;
 }
 
+/* OMP_PROC_BIND binds the first thread to its own place before the program begins; the rank may use all places. */
+static void add_places(hwloc_bitmap_t set) {
+    for (int place = 0; place < omp_get_num_places(); place++) {
+        const int count = omp_get_place_num_procs(place);
+        int *processor = calloc((size_t)count + 1, sizeof *processor);
+        if (!processor) return;
+        omp_get_place_proc_ids(place, processor);
+        for (int i = 0; i < count; i++) hwloc_bitmap_set(set, (unsigned)processor[i]);
+        free(processor);
+    }
+}
+
 void cores_describe(Peer *me) {
     memset(me->mask, 0, sizeof me->mask);
     me->domain = UINT64_MAX;
@@ -112,6 +125,7 @@ void cores_describe(Peer *me) {
         if (hwloc_get_cpubind(topology, set, HWLOC_CPUBIND_THREAD) != 0 || hwloc_bitmap_iszero(set)) {
             hwloc_bitmap_copy(set, allowed);
         }
+        add_places(set);
         size_t host = cores_in(topology, allowed), mine = cores_in(topology, set);
         me->domain = domain_of(topology, set);
         limit_by_quota(&host);

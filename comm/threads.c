@@ -5,6 +5,7 @@
  * binding, divided among the ranks whose bindings overlap with it. */
 #include <errno.h>
 #include <omp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,10 +45,10 @@ static size_t local_ranks(void) {
     return 1;
 }
 
-/* Programs that want a core at this moment, this one and its ranks not counted: the least of a few looks,
- * since most that run are done soon. 0 where the system does not say. */
+/* Programs that want a core at this moment, this one and its ranks not counted: the least of many looks,
+ * since most that run are done soon, and a system's own work comes and goes. 0 where the system does not say. */
 static size_t others_running(size_t ranks) {
-    enum { LOOKS = 4, PAUSE_NS = 500000 };
+    enum { LOOKS = 20, PAUSE_NS = 700000 };
     size_t least = SIZE_MAX;
     for (int look = 0; look < LOOKS; look++) {
         FILE *file = fopen("/proc/loadavg", "r");
@@ -78,12 +79,18 @@ void threads_prepare(char **argv) {
     cores_describe(me);
     const size_t sharing = (ranks * me->cores + me->host_cores - 1) / me->host_cores;
     const size_t threads = asked > 0 ? asked : me->cores / sharing, cores = me->cores, host_cores = me->host_cores;
+    cpu_set_t all;
+    CPU_ZERO(&all);
+    for (size_t i = 0; i < MASK_WORDS * 64 && i < CPU_SETSIZE; i++)
+        if (me->mask[i / 64] >> (i % 64) & 1) CPU_SET(i, &all);
     free(me);
     if (threads <= 1) return;
     if (threads > cores || threads * ranks > host_cores) setenv("OMP_WAIT_POLICY", "passive", 1);
     else if (others_running(ranks) + threads * ranks > host_cores) setenv("GOMP_SPINCOUNT", "1000", 1);
     else return;
     setenv("LOCKSTEP_RESTARTED", "1", 1);
+    /* OMP_PROC_BIND has bound this thread to one of its places, which would be all that is left of them. */
+    if (omp_get_num_places() > 0) (void)sched_setaffinity(0, sizeof all, &all);
     execv("/proc/self/exe", argv);
     unsetenv("OMP_WAIT_POLICY"); /* it did not start: slower, but right */
     unsetenv("GOMP_SPINCOUNT");

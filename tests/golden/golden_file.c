@@ -154,8 +154,8 @@ int run_child(const char *const *argv, const char *out) {
 }
 
 void scratch_make(char *name) {
-    snprintf(name, 64, "/tmp/lockstep-golden-%ld", (long)getpid());
-    if (mkdir(name, 0700) != 0) fail_msg("%s: %s", name, strerror(errno));
+    snprintf(name, 64, "/tmp/lockstep-golden-XXXXXX");
+    if (!mkdtemp(name)) fail_msg("%s: %s", name, strerror(errno));
 }
 
 static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *place) {

@@ -41,3 +41,13 @@ run eval runs/values/checkpoints/last.h5 --json
 object eval_values
 run info "$golden/mse_sequences.h5" --json
 object info_data
+
+# A binding of OpenMP's threads leaves a rank all of its cores.
+if [ "$ranks" -eq 0 ]; then
+    for bind in false close; do
+        env -u OMP_NUM_THREADS OMP_PROC_BIND=$bind "$lockstep" bench small.yaml --steps 3 --json >"bind_$bind" ||
+            fail "bench with OMP_PROC_BIND=$bind"
+    done
+    "$python" -c 'import json, sys; raise SystemExit(len({json.load(open(f))["threads"] for f in sys.argv[1:]}) > 1)' bind_false bind_close ||
+        fail 'OMP_PROC_BIND changes the number of threads'
+fi
