@@ -80,14 +80,22 @@ static void limit_by_quota(size_t *cores) {
 
 /* ---- topology --------------------------------------------------------------------------------------- */
 
-static hwloc_topology_t load(void) {
-    hwloc_topology_t topology;
-    if (hwloc_topology_init(&topology) != 0) return NULL;
+/* Cores, NUMA domains and data caches of this host, looked up once, since that takes milliseconds; NULL: unknown. */
+static hwloc_topology_t topology_here(void) {
+    static hwloc_topology_t topology;
+    static bool looked;
+    if (looked) return topology;
+    looked = true;
+    if (hwloc_topology_init(&topology) != 0) {
+        topology = NULL;
+        return NULL;
+    }
     hwloc_topology_set_all_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_NONE);
     hwloc_topology_set_type_filter(topology, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
+    hwloc_topology_set_cache_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_ALL);
     if (hwloc_topology_load(topology) != 0) {
         hwloc_topology_destroy(topology);
-        return NULL;
+        topology = NULL;
     }
     return topology;
 }
@@ -118,7 +126,7 @@ void cores_describe(Peer *me) {
     memset(me->mask, 0, sizeof me->mask);
     me->domain = UINT64_MAX;
     me->cores = me->host_cores = 1;
-    hwloc_topology_t topology = load();
+    hwloc_topology_t topology = topology_here();
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
     if (topology && set) {
         hwloc_const_cpuset_t allowed = hwloc_topology_get_allowed_cpuset(topology);
@@ -136,25 +144,18 @@ void cores_describe(Peer *me) {
         }
     }
     hwloc_bitmap_free(set);
-    if (topology) hwloc_topology_destroy(topology);
 }
 
 size_t comm_cache(unsigned level) {
-    hwloc_topology_t topology;
-    size_t bytes = 0;
-    if (level < 1 || level > 5 || hwloc_topology_init(&topology) != 0) return 0;
-    hwloc_topology_set_cache_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_ALL);
-    if (hwloc_topology_load(topology) == 0) {
-        const hwloc_obj_type_t type = (hwloc_obj_type_t)(HWLOC_OBJ_L1CACHE + (int)level - 1);
-        const hwloc_obj_t cache = hwloc_get_obj_by_type(topology, type, 0);
-        if (cache) bytes = (size_t)cache->attr->cache.size;
-    }
-    hwloc_topology_destroy(topology);
-    return bytes;
+    const hwloc_topology_t topology = topology_here();
+    if (!topology || level < 1 || level > 5) return 0;
+    const hwloc_obj_t cache =
+        hwloc_get_obj_by_type(topology, (hwloc_obj_type_t)(HWLOC_OBJ_L1CACHE + (int)level - 1), 0);
+    return cache ? (size_t)cache->attr->cache.size : 0;
 }
 
 size_t cores_in_mask(const uint64_t mask[static MASK_WORDS]) {
-    hwloc_topology_t topology = load();
+    hwloc_topology_t topology = topology_here();
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
     size_t count = 1;
     if (topology && set) {
@@ -164,6 +165,5 @@ size_t cores_in_mask(const uint64_t mask[static MASK_WORDS]) {
         count = cores_in(topology, set);
     }
     hwloc_bitmap_free(set);
-    if (topology) hwloc_topology_destroy(topology);
     return count;
 }

@@ -64,6 +64,24 @@ static size_t others_running(size_t ranks) {
     return least - ranks;
 }
 
+/* Sets how threads are to wait, so many of each of this host's ranks; false: as they would anyway. */
+static bool choose_waiting(const Peer *me, size_t threads, size_t ranks) {
+    if (threads > me->cores || threads * ranks > me->host_cores) setenv("OMP_WAIT_POLICY", "passive", 1);
+    else if (others_running(ranks) + threads * ranks > me->host_cores) setenv("GOMP_SPINCOUNT", "1000", 1);
+    else return false;
+    return true;
+}
+
+/* OMP_PROC_BIND has bound this thread to one of its places, which would be all that is left of them after a restart. */
+static void leave_place(const Peer *me) {
+    cpu_set_t set;
+    if (omp_get_num_places() == 0) return;
+    CPU_ZERO(&set);
+    for (size_t i = 0; i < MASK_WORDS * 64 && i < CPU_SETSIZE; i++)
+        if (me->mask[i / 64] >> (i % 64) & 1) CPU_SET(i, &set);
+    (void)sched_setaffinity(0, sizeof set, &set);
+}
+
 /* Threads that wait by spinning take the core from one that works, if there are more threads than
  * cores, ours alone or with those of other programs. libgomp reads how long to spin once, when it is
  * loaded: so the program starts again with it. A thousand turns are some 20 us: on an idle machine
@@ -78,19 +96,12 @@ void threads_prepare(char **argv) {
     if (!me) return;
     cores_describe(me);
     const size_t sharing = (ranks * me->cores + me->host_cores - 1) / me->host_cores;
-    const size_t threads = asked > 0 ? asked : me->cores / sharing, cores = me->cores, host_cores = me->host_cores;
-    cpu_set_t all;
-    CPU_ZERO(&all);
-    for (size_t i = 0; i < MASK_WORDS * 64 && i < CPU_SETSIZE; i++)
-        if (me->mask[i / 64] >> (i % 64) & 1) CPU_SET(i, &all);
+    const size_t threads = asked > 0 ? asked : me->cores / sharing;
+    const bool restarts = threads > 1 && choose_waiting(me, threads, ranks);
+    if (restarts) leave_place(me);
     free(me);
-    if (threads <= 1) return;
-    if (threads > cores || threads * ranks > host_cores) setenv("OMP_WAIT_POLICY", "passive", 1);
-    else if (others_running(ranks) + threads * ranks > host_cores) setenv("GOMP_SPINCOUNT", "1000", 1);
-    else return;
+    if (!restarts) return;
     setenv("LOCKSTEP_RESTARTED", "1", 1);
-    /* OMP_PROC_BIND has bound this thread to one of its places, which would be all that is left of them. */
-    if (omp_get_num_places() > 0) (void)sched_setaffinity(0, sizeof all, &all);
     execv("/proc/self/exe", argv);
     unsetenv("OMP_WAIT_POLICY"); /* it did not start: slower, but right */
     unsetenv("GOMP_SPINCOUNT");
