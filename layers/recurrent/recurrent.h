@@ -183,8 +183,9 @@ typedef struct Blocks {
 
 /* Deals the sequences out to blocks (index.order) of near equal work. */
 Blocks blocks_deal(Recurrent *self, const Rows *rows);
-/* Block b, in the memory of the calling thread. */
-Block blocks_get(const Recurrent *self, Blocks blocks, size_t b);
+/* Does `run` for every block and direction d of layer l: a thread a block, or all threads one after the other. */
+typedef void BlockRun(const Layer *layer, const Pass *pass, size_t l, size_t d, const Block *block);
+void blocks_run(const Layer *layer, const Pass *pass, Blocks blocks, size_t l, BlockRun *run);
 /* The calling thread's memory for the recurrent product of a group of units (Block.pre). */
 real *blocks_pre(const Recurrent *self);
 

@@ -3,7 +3,6 @@
  * recurrent_backward.c: (a') to (d') of recurrent.h, recurrent_forward.c read from bottom to top. */
 #include <string.h>
 
-#include "comm/region.h"
 #include "layers/ops/ops.h"
 #include "layers/recurrent/recurrent.h"
 
@@ -183,25 +182,6 @@ static void list_before(const Rows *rows, bool reverse, int64_t *before) {
     }
 }
 
-static void backward_task(const Layer *layer, const Pass *pass, Blocks blocks, size_t l, size_t task) {
-    const Block block = blocks_get(layer->self, blocks, task % blocks.count);
-    block_backward(layer, pass, l, task / blocks.count, &block);
-}
-
-/* (c') and (b') of layer l. */
-static void blocks_backward(const Layer *layer, const Pass *pass, Blocks blocks, size_t l) {
-    const Recurrent *self = layer->self;
-    const size_t tasks = blocks.count * self->D;
-    if (blocks.split) {
-        for (size_t task = 0; task < tasks; task++) backward_task(layer, pass, blocks, l, task);
-        return;
-    }
-    PARALLEL(tasks > 1 ? self->threads : 1, pass->rows.sequences * self->D) {
-#pragma omp for schedule(dynamic, 1) nowait
-        for (size_t task = 0; task < tasks; task++) backward_task(layer, pass, blocks, l, task);
-    }
-}
-
 void recurrent_backward(Layer *layer, const Pass *whole) {
     Recurrent *self = layer->self;
     const Pass stream = pass_stream(whole, layer->in[0]->grain), *pass = &stream;
@@ -211,7 +191,7 @@ void recurrent_backward(Layer *layer, const Pass *whole) {
     if (self->recomputes) recurrent_start_forward(layer, pass);
     for (size_t l = self->L; l-- > 0;) {
         if (self->recomputes && l + 1 < self->L) recurrent_layer_forward(layer, pass, blocks, l, true);
-        blocks_backward(layer, pass, blocks, l);
+        blocks_run(layer, pass, blocks, l, block_backward);
         for (size_t d = 0; d < self->D; d++) stream_gradients(layer, pass, l, d);
         if (l > 0 && recurrent_drops(self, pass)) {
             DropoutKey key = {pass->seed, pass->step, layer->key, (uint32_t)(l - 1)};

@@ -3,6 +3,7 @@
  * recurrent_blocks.c: how the sequences of a pass are cut into blocks that threads take one at a time. */
 #include <omp.h>
 
+#include "comm/region.h"
 #include "layers/recurrent/recurrent.h"
 
 static size_t divide_up(size_t a, size_t b) {
@@ -50,7 +51,7 @@ Blocks blocks_deal(Recurrent *self, const Rows *rows) {
     return (Blocks){blocks, B, split};
 }
 
-Block blocks_get(const Recurrent *self, Blocks blocks, size_t b) {
+static Block blocks_get(const Recurrent *self, Blocks blocks, size_t b) {
     size_t thread = (size_t)omp_get_thread_num(), rows = self->block_rows;
     size_t first = block_start(blocks.sequences, blocks.count, b);
     size_t end = block_start(blocks.sequences, blocks.count, b + 1);
@@ -71,4 +72,23 @@ Block blocks_get(const Recurrent *self, Blocks blocks, size_t b) {
 real *blocks_pre(const Recurrent *self) {
     const size_t states = 3 * self->block_rows * self->ldblock;
     return self->tmp.scratch + (size_t)omp_get_thread_num() * self->scratch + states;
+}
+
+static void run_task(const Layer *layer, const Pass *pass, Blocks blocks, size_t l, BlockRun *run, size_t task) {
+    const Block block = blocks_get(layer->self, blocks, task % blocks.count);
+    run(layer, pass, l, task / blocks.count, &block);
+}
+
+void blocks_run(const Layer *layer, const Pass *pass, Blocks blocks, size_t l, BlockRun *run) {
+    const Recurrent *self = layer->self;
+    const size_t tasks = blocks.count * self->D;
+    /* Not in a region of one thread: libgomp makes threads anew for each one inside it. */
+    if (blocks.split) {
+        for (size_t task = 0; task < tasks; task++) run_task(layer, pass, blocks, l, run, task);
+        return;
+    }
+    PARALLEL(tasks > 1 ? self->threads : 1, pass->rows.sequences * self->D) {
+#pragma omp for schedule(dynamic, 1) nowait
+        for (size_t task = 0; task < tasks; task++) run_task(layer, pass, blocks, l, run, task);
+    }
 }

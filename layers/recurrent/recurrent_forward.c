@@ -188,24 +188,19 @@ static void drop_between(const Layer *layer, const Pass *pass, size_t l) {
                recurrent_h(layer, l - 1), self->features, recurrent_dropped(self, l - 1), self->features);
 }
 
-static void forward_task(const Layer *layer, const Pass *pass, Blocks blocks, size_t l, size_t task, bool again) {
-    const Block block = blocks_get(layer->self, blocks, task % blocks.count);
-    block_forward(layer, pass, l, task / blocks.count, &block, again);
+static void forward_first(const Layer *layer, const Pass *pass, size_t l, size_t d, const Block *block) {
+    block_forward(layer, pass, l, d, block, false);
+}
+
+static void forward_again(const Layer *layer, const Pass *pass, size_t l, size_t d, const Block *block) {
+    block_forward(layer, pass, l, d, block, true);
 }
 
 void recurrent_layer_forward(const Layer *layer, const Pass *pass, Blocks blocks, size_t l, bool again) {
     const Recurrent *self = layer->self;
-    const size_t tasks = blocks.count * self->D;
     if (l > 0 && recurrent_drops(self, pass)) drop_between(layer, pass, l);
     for (size_t d = 0; d < self->D; d++) input_product(layer, pass, l, d);
-    if (blocks.split) {
-        for (size_t task = 0; task < tasks; task++) forward_task(layer, pass, blocks, l, task, again);
-        return;
-    }
-    PARALLEL(tasks > 1 ? self->threads : 1, pass->rows.sequences * self->D) {
-#pragma omp for schedule(dynamic, 1) nowait
-        for (size_t task = 0; task < tasks; task++) forward_task(layer, pass, blocks, l, task, again);
-    }
+    blocks_run(layer, pass, blocks, l, again ? forward_again : forward_first);
 }
 
 /* Waits for the parameters of layer l and those below it. */
