@@ -6,10 +6,7 @@
 # (skipped) without python3, with one core, and while others work on the machine: then times say nothing.
 . "$(dirname -- "$0")/hosts.sh"
 . "$(dirname -- "$0")/../lib.sh"
-python=${LOCKSTEP_PYTHON:-python3}
-"$python" -c 'import json' 2>/dev/null || skip "no $python"
-[ "$(env -u OMP_NUM_THREADS nproc)" -ge 2 ] || skip 'one core'
-quiet
+measures
 make_hosts 2 200mbit
 # Ranks that share a core must give it away while they wait, also inside MPI.
 export OMPI_MCA_mpi_yield_when_idle=1

@@ -8,10 +8,7 @@
 . "$(dirname -- "$0")/hosts.sh"
 . "$(dirname -- "$0")/../lib.sh"
 steps=${5:-8}
-python=${LOCKSTEP_PYTHON:-python3}
-"$python" -c 'import json' 2>/dev/null || skip "no $python"
-[ "$(env -u OMP_NUM_THREADS nproc)" -ge 2 ] || skip 'one core'
-quiet
+measures
 make_hosts 2 1gbit
 pinned=yes limit=170
 export pinned

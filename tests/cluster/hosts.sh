@@ -107,8 +107,12 @@ worked() {
     awk '$1 == "cpu" { print $2 + $3 + $4 + $7 + $8 + $9, $2 + $3 + $4 + $5 + $6 + $7 + $8 + $9 }' /proc/stat
 }
 
-# quiet: skips while others work on the machine, whose times then say nothing: more than a tenth of its cores for a second.
-quiet() {
+# measures: skips without python3 ($python), with one core, and while others work on the machine, whose times then say
+# nothing: more than a tenth of its cores for a second.
+measures() {
+    python=${LOCKSTEP_PYTHON:-python3}
+    "$python" -c 'import json' 2>/dev/null || skip "no $python"
+    [ "$(env -u OMP_NUM_THREADS nproc)" -ge 2 ] || skip 'one core'
     before=$(worked)
     sleep 1
     busy=$(printf '%s %s\n' "$before" "$(worked)" | awk '{ print int(100 * ($3 - $1) / ($4 - $2)) }')
