@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "kann.h"
+#include "race_timing.h"
 
 typedef struct Text {
     const uint16_t *id;
@@ -23,22 +23,6 @@ typedef struct Text {
 typedef struct Shape {
     int vocabulary, hidden, layers, sequences, length, steps, threads;
 } Shape;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void print_memory(void) {
-    char line[256];
-    unsigned long kib = 0;
-    FILE *status = fopen("/proc/self/status", "r");
-    while (status && fgets(line, sizeof line, status))
-        if (sscanf(line, "VmHWM: %lu", &kib) == 1) break;
-    if (status) fclose(status);
-    printf("memory %lu\n", kib * 1024);
-}
 
 static int read_text(const char *path, Text *text) {
     FILE *file = fopen(path, "rb");

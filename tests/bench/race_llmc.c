@@ -9,21 +9,7 @@
 #define TESTING
 #include "train_gpt2.c"
 
-static void print_memory(void) {
-    char line[256];
-    unsigned long kib = 0;
-    FILE *status = fopen("/proc/self/status", "r");
-    while (status && fgets(line, sizeof line, status))
-        if (sscanf(line, "VmHWM: %lu", &kib) == 1) break;
-    if (status) fclose(status);
-    printf("memory %lu\n", kib * 1024);
-}
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+#include "race_timing.h"
 
 int main(int argc, char **argv) {
     if (argc != 6) return 2;

@@ -109,9 +109,14 @@ def copy_checkout(checkout, folder, wanted):
         (shutil.copytree if os.path.isdir(f"{checkout}/{name}") else shutil.copyfile)(f"{checkout}/{name}", f"{folder}/{name}")
 
 
+def copy_program(name, folder, to):
+    shutil.copyfile(f"{HERE}/{name}", f"{folder}/{to}")
+    shutil.copyfile(f"{HERE}/race_timing.h", f"{folder}/race_timing.h")
+
+
 def build_llmc(checkout, folder):
     copy_checkout(checkout, f"{folder}/llmc_copy", ["Makefile", "train_gpt2.c", "llmc"])
-    shutil.copyfile(f"{HERE}/race_llmc.c", f"{folder}/llmc_copy/test_gpt2.c")
+    copy_program("race_llmc.c", f"{folder}/llmc_copy", "test_gpt2.c")
     make(f"{folder}/llmc_copy", "test_gpt2")
     return {"2 threads": f"{folder}/llmc_copy/test_gpt2"}
 
@@ -126,7 +131,7 @@ def build_kann(checkout, folder):
         copy = f"{folder}/kann_copy_{package}"
         copy_checkout(checkout, copy, ["Makefile", "kann.c", "kann.h", "kautodiff.c", "kautodiff.h"])
         os.makedirs(f"{copy}/examples")
-        shutil.copyfile(f"{HERE}/race_kann.c", f"{copy}/examples/textgen.c")
+        copy_program("race_kann.c", f"{copy}/examples", "textgen.c")
         blas = f" {flags.stdout.strip()}" if flags else ""
         make(copy, "examples/textgen", "CFLAGS=-O3 -march=native", f"CPPFLAGS=-DHAVE_PTHREAD{' -DHAVE_CBLAS' if blas else ''}{blas}",
              f"LIBS=-lpthread -lm{blas}")
