@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * private.h: private to comm/. The parts of a Comm, and what its files do for each other: node.c the
- * memory that the ranks of a node share, wait.c every wait, threads.c cores and threads. */
+ * memory that the ranks of a node share, wait.c every wait, inquiry.c whom other nodes wait for, threads.c cores
+ * and threads. */
 #ifndef LOCKSTEP_COMM_PRIVATE_H
 #define LOCKSTEP_COMM_PRIVATE_H
 
@@ -66,6 +67,14 @@ typedef struct SelfMessage {
     unsigned char data[];
 } SelfMessage;
 
+/* What this rank has asked, once it has waited in vain for a rank of another node, and what it has answered. */
+typedef struct Inquiry {
+    Request question, answer, reply;
+    size_t asked;
+    uint64_t since; /* ns */
+    uint64_t waits_for, replied;
+} Inquiry;
+
 struct Comm {
     const Transport *transport;
     bool started; /* the transport is up */
@@ -99,6 +108,7 @@ struct Comm {
     uint64_t quiet_until; /* reports nobody before */
     uint64_t phase_began;
     size_t next_suspect; /* whose process is looked at more closely next */
+    Inquiry inquiry;
 };
 
 /* ---- wait.c ---------------------------------------------------------------------------------------- */
@@ -123,6 +133,17 @@ void wait_identify(Peer *me); /* host, pid, born, machine */
 /* While MPI itself waits: ends the process with ERR_LOST after the timeout. */
 void wait_guard(const char *what, uint64_t timeout_ns);
 void wait_unguard(void);
+
+/* ---- inquiry.c ------------------------------------------------------------------------------------- */
+
+/* To be called again and again after a wait since `begun` that is too long: true when *lost, `missing` of another
+ * node or whom it turned out to wait for, does not answer. */
+bool inquiry_finds_lost(Comm *comm, size_t missing, uint64_t begun, uint64_t now, size_t *lost);
+/* Answers a rank that asks, and lets messages progress. */
+void inquiry_answer(Comm *comm, size_t waits_for);
+/* This rank reports the lost one: others need not. On a node the board tells that. */
+void inquiry_claim(Comm *comm);
+bool inquiry_claimed(Comm *comm);
 
 /* ---- node.c ---------------------------------------------------------------------------------------- */
 

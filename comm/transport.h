@@ -25,7 +25,17 @@ enum { TRANSPORT_PIECE = 64 << 20 };
 /* Most requests that test_some takes. */
 enum { TRANSPORT_SOME = 32 };
 
-typedef enum Tag { TAG_EXCHANGE = 1, TAG_BROADCAST, TAG_POINT, TAG_REDUCE, TAG_PUBLISH, TAG_COUNTS } Tag;
+typedef enum Tag {
+    TAG_EXCHANGE = 1,
+    TAG_BROADCAST,
+    TAG_POINT,
+    TAG_REDUCE,
+    TAG_PUBLISH,
+    TAG_COUNTS,
+    TAG_QUESTION,
+    TAG_ANSWER,
+    TAG_CLAIM
+} Tag;
 
 typedef struct Transport {
     Status (*start)(size_t *rank, size_t *size);
@@ -38,7 +48,9 @@ typedef struct Transport {
     Progress (*test)(Request *request);
     /* Looks at all of them at once, as dear as one test; says which is broken. */
     Progress (*test_some)(Request *const requests[], size_t count, size_t *broken);
-    void (*progress)(void); /* of messages that nobody tests, as small ones that count as sent already */
+    /* Whether a message under `tag` could be received, and from whom. Lets all messages progress, also those that
+     * nobody tests, as small ones that count as sent already. */
+    bool (*arrived)(Tag tag, size_t *from);
     void (*finish)(void);
     void (*abort)(int code);
 } Transport;

@@ -118,9 +118,12 @@ static Progress test_some(Request *const requests[], size_t count, size_t *broke
     return number > 0 ? PROGRESS_DONE : PROGRESS_PENDING;
 }
 
-static void progress(void) {
-    int flag;
-    MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, world, &flag, MPI_STATUS_IGNORE);
+static bool arrived(Tag tag, size_t *from) {
+    int flag = 0;
+    MPI_Status message;
+    if (MPI_Iprobe(MPI_ANY_SOURCE, (int)tag, world, &flag, &message) != MPI_SUCCESS || !flag) return false;
+    *from = (size_t)message.MPI_SOURCE;
+    return true;
 }
 
 static void finish(void) {
@@ -149,7 +152,7 @@ const Transport transport_mpi = {
     .receive = receive,
     .test = test,
     .test_some = test_some,
-    .progress = progress,
+    .arrived = arrived,
     .finish = finish,
     .abort = abort_all,
 };

@@ -41,7 +41,10 @@ static Progress serial_test_some(Request *const requests[], size_t count, size_t
     return PROGRESS_DONE;
 }
 
-static void serial_progress(void) {}
+static bool serial_arrived(Tag tag, size_t *from) {
+    (void)tag, (void)from;
+    return false;
+}
 
 static void serial_finish(void) {}
 
@@ -57,7 +60,7 @@ const Transport transport_serial = {
     .receive = serial_receive,
     .test = serial_test,
     .test_some = serial_test_some,
-    .progress = serial_progress,
+    .arrived = serial_arrived,
     .finish = serial_finish,
     .abort = serial_abort,
 };

@@ -4,7 +4,8 @@
  * 50 ms it notes on the status board that it lives and what it waits for, and looks whether the
  * processes that it can see are still there. A rank is lost when its process is gone, or when it has
  * noted nothing on the board for LOCKSTEP_TIMEOUT seconds (default 300). A rank of another node cannot be
- * seen: it gets a while longer, so that its own node, which knows more, speaks first. */
+ * seen: it gets a while longer, so that its own node, which knows more, speaks first; then it is asked whom it
+ * waits for. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -227,14 +228,18 @@ static void end_launcher(uint64_t timeout_ns) {
 void wait_lost(Comm *comm, size_t rank, const char *why) {
     uint64_t word = wait_clock() + courtesy(comm, rank);
     /* Silent, but alive: its neighbours must not take this rank for the lost one. */
-    for (uint64_t now = wait_clock(); now < word || now < comm->quiet_until; now = wait_clock()) {
+    bool claimed = false;
+    for (uint64_t now = wait_clock(); !claimed && (now < word || now < comm->quiet_until); now = wait_clock()) {
         wait_alive(comm, now);
+        if (comm->nodes > 1) inquiry_answer(comm, rank);
         sleep_ns(50 * millisecond);
+        claimed = inquiry_claimed(comm);
     }
-    if (atomic_exchange(&comm->board->claimed, 1) != 0) {
+    if (claimed || atomic_exchange(&comm->board->claimed, 1) != 0) {
         sleep_until(wait_clock() + 10 * second);
         _exit(ERR_LOST);
     }
+    inquiry_claim(comm);
     print_lost(comm, rank, why);
     end_launcher(comm->timeout_ns);
     comm_abort(comm, ERR_LOST);
@@ -263,25 +268,31 @@ static void check_lives(Comm *comm, const Wait *wait, size_t missing, uint64_t n
     wait_lost(comm, gone, "its process is gone");
 }
 
+/* On a node the board knows for how long; a rank of another node, or whom that one waits for, gives no answer. */
+static bool shows_no_life(Comm *comm, const Wait *wait, size_t missing, uint64_t now, size_t *lost) {
+    const Slot *slot = slot_of(comm, missing);
+    if (!slot) {
+        if (now - wait->begun <= comm->timeout_ns + comm->timeout_ns / 4 + 2 * second) return false;
+        return inquiry_finds_lost(comm, missing, wait->begun, now, lost);
+    }
+    uint64_t seen = atomic_load(&slot->heartbeat);
+    uint64_t since = seen > wait->begun ? seen : wait->begun;
+    *lost = missing;
+    return now > since && now - since > comm->timeout_ns;
+}
+
 static void check_time(Comm *comm, const Wait *wait, size_t missing, uint64_t now) {
     char why[128];
-    unsigned long long limit = comm->timeout_ns / second;
+    size_t lost;
     uint64_t waited = now - wait->begun;
-    const Slot *slot = slot_of(comm, missing);
-    if (slot) {
-        uint64_t seen = atomic_load(&slot->heartbeat);
-        uint64_t since = seen > wait->begun ? seen : wait->begun;
-        if (now > since && now - since > comm->timeout_ns) {
-            snprintf(why, sizeof why, "it shows no life for %llu s (LOCKSTEP_TIMEOUT)", limit);
-            wait_lost(comm, missing, why);
-        }
-        if (waited <= 2 * comm->timeout_ns + 10 * second) return;
-        snprintf(why, sizeof why, "it lives but did not come to phase %s in %llu s", comm->phase,
-                 (unsigned long long)(waited / second));
-        wait_lost(comm, missing, why);
+    if (shows_no_life(comm, wait, missing, now, &lost)) {
+        snprintf(why, sizeof why, "it shows no life for %llu s (LOCKSTEP_TIMEOUT)",
+                 (unsigned long long)(slot_of(comm, lost) ? comm->timeout_ns / second : waited / second));
+        wait_lost(comm, lost, why);
     }
-    if (waited <= comm->timeout_ns + comm->timeout_ns / 4 + 2 * second) return;
-    snprintf(why, sizeof why, "it shows no life for %llu s (LOCKSTEP_TIMEOUT)", (unsigned long long)(waited / second));
+    if (waited <= 2 * comm->timeout_ns + 10 * second) return;
+    snprintf(why, sizeof why, "it lives but did not come to phase %s in %llu s", comm->phase,
+             (unsigned long long)(waited / second));
     wait_lost(comm, missing, why);
 }
 
@@ -318,7 +329,7 @@ void wait_turn(Comm *comm, Wait *wait, size_t missing) {
         check_lives(comm, wait, missing, now);
         check_time(comm, wait, missing, now);
     }
-    if (comm->nodes > 1) comm->transport->progress();
+    if (comm->nodes > 1) inquiry_answer(comm, missing);
     uint64_t waited = now - wait->begun;
     if (waited > 100 * millisecond) sleep_ns(200000);
     else if (comm->crowded && waited > 2 * millisecond) sleep_ns(50000);

@@ -5,6 +5,7 @@
  *
  *   rank_reduce reduce SHARDS COUNT   the ordered sum, publish, collect, distribute, agree, exchange
  *   rank_reduce kill|stop RANK        that rank dies or stops at step 3; the others must not wait for ever
+ *   rank_reduce chain LAST            so does the last, and every other one waits for the next
  *   rank_reduce measure COUNT         milliseconds of a sum and a publish */
 #include <math.h>
 #include <omp.h>
@@ -237,7 +238,7 @@ static void carry_on(int signal) {
     (void)signal; /* as the trainer does at SIGTERM: it finishes its step */
 }
 
-static void lose(Comm *comm, int how, size_t victim) {
+static void lose(Comm *comm, int how, size_t victim, bool chain) {
     struct sigaction action = {.sa_handler = carry_on};
     sigaction(SIGTERM, &action, NULL);
     Reduce *reduce;
@@ -250,6 +251,8 @@ static void lose(Comm *comm, int how, size_t victim) {
         if (step == 3 && comm_rank(comm) == victim) raise(how);
         comm_phase(comm, "reduce", step);
         ReduceSum sum;
+        char word;
+        if (chain && step == 3) comm_receive(comm, comm_rank(comm) + 1, &word, 1);
         reduce_sum(reduce, NULL, 0, NULL, &sum);
         reduce_publish(reduce);
     }
@@ -345,8 +348,9 @@ int main(int argc, char **argv) {
     }
     const char *task = argc > 1 ? argv[1] : "";
     size_t number = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
-    if (strcmp(task, "kill") == 0) lose(comm, SIGKILL, number);
-    if (strcmp(task, "stop") == 0) lose(comm, SIGSTOP, number);
+    if (strcmp(task, "kill") == 0) lose(comm, SIGKILL, number, false);
+    if (strcmp(task, "stop") == 0) lose(comm, SIGSTOP, number, false);
+    if (strcmp(task, "chain") == 0) lose(comm, SIGSTOP, number, true);
     if (strcmp(task, "measure") == 0) measure(comm, number);
     if (strcmp(task, "reduce") == 0 && argc == 4) {
         check_talk(comm);

@@ -55,20 +55,23 @@ if(LOCKSTEP_MPI)
       ENVIRONMENT "${TEST_ENVIRONMENT};LOCKSTEP_TIMEOUT=60;LOCKSTEP_SHARE=${share}")
   endforeach()
 
+  function(add_lost_test how share ranks victim)
+    set(name lost_${how}_${share}_${victim}_of_${ranks})
+    add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -DMPIEXEC=${MPIEXEC_EXECUTABLE} -DFLAG=${MPIEXEC_NUMPROC_FLAG}
+      -DRANKS=${ranks} -DPROGRAM=$<TARGET_FILE:rank_reduce> -DHOW=${how} -DVICTIM=${victim}
+      -P ${CMAKE_CURRENT_SOURCE_DIR}/distributed/lost_rank.cmake)
+    set_tests_properties(${name} PROPERTIES LABELS "mpi;fault" TIMEOUT 60 PROCESSORS 2
+      ENVIRONMENT "${TEST_ENVIRONMENT};LOCKSTEP_TIMEOUT=3;LOCKSTEP_SHARE=${share}")
+  endfunction()
   foreach(how kill stop)
     foreach(share all none 2)
-      foreach(case "2 0" "2 1" "4 2")
-        string(REPLACE " " ";" numbers ${case})
-        list(GET numbers 0 ranks)
-        list(GET numbers 1 victim)
-        set(name lost_${how}_${share}_${victim}_of_${ranks})
-        add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -DMPIEXEC=${MPIEXEC_EXECUTABLE} -DFLAG=${MPIEXEC_NUMPROC_FLAG}
-          -DRANKS=${ranks} -DPROGRAM=$<TARGET_FILE:rank_reduce> -DHOW=${how} -DVICTIM=${victim}
-          -P ${CMAKE_CURRENT_SOURCE_DIR}/distributed/lost_rank.cmake)
-        set_tests_properties(${name} PROPERTIES LABELS "mpi;fault" TIMEOUT 60 PROCESSORS 2
-          ENVIRONMENT "${TEST_ENVIRONMENT};LOCKSTEP_TIMEOUT=3;LOCKSTEP_SHARE=${share}")
-      endforeach()
+      add_lost_test(${how} ${share} 2 0)
+      add_lost_test(${how} ${share} 2 1)
+      add_lost_test(${how} ${share} 4 2)
     endforeach()
+  endforeach()
+  foreach(share all none 2)
+    add_lost_test(chain ${share} 5 4)
   endforeach()
 endif()
 
