@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,14 +76,21 @@ static void put_name(TraceFile *t, const char *kind, size_t rank, size_t row, co
                      (json_int_t)row, "args", "name", name));
 }
 
+/* Readers of a trace count in whole ns; a span that sticks out of its outer one by a rounded one has no place in its
+ * row. */
+static double nanoseconds(double origin, double time) {
+    return nearbyint((time - origin) * 1e9);
+}
+
 static void put_span(TraceFile *t, size_t rank, double origin, const TraceSpan *span, size_t row) {
     static const char *const category[] = {"step", "checkpoint", "exchange"};
+    const double begun = nanoseconds(origin, span->begun);
     json_t *args = span->row == TRACE_EXCHANGE
                        ? json_pack("{s:I, s:I}", "rank", (json_int_t)span->number, "bytes", (json_int_t)span->bytes)
                        : json_pack("{s:I}", "step", (json_int_t)span->number);
     put(t, json_pack("{s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:o}", "name", span->name, "cat", category[span->row], "ph",
-                     "X", "pid", (json_int_t)rank, "tid", (json_int_t)row, "ts", (span->begun - origin) * 1e6, "dur",
-                     (span->ended - span->begun) * 1e6, "args", args));
+                     "X", "pid", (json_int_t)rank, "tid", (json_int_t)row, "ts", begun * 1e-3, "dur",
+                     (nanoseconds(origin, span->ended) - begun) * 1e-3, "args", args));
 }
 
 static int by_start(const void *a, const void *b) {

@@ -10,17 +10,17 @@ MESSAGES = {f"{what} {way}" for what in ("gradients", "parameters") for way in (
 
 
 def check_rows(spans):
-    """Spans of a row are nested or apart; times are microseconds, from the start of the trace."""
+    """Spans of a row are nested or apart, to the ns in which viewers count; times are microseconds, from the start of the trace."""
     rows = {}
     for e in spans:
-        rows.setdefault((e["pid"], e["tid"]), []).append((e["ts"], -e["dur"], e["name"]))
+        rows.setdefault((e["pid"], e["tid"]), []).append((round(e["ts"] * 1000), -round(e["dur"] * 1000), e["name"]))
     for row, found in rows.items():
         open_until = []
         for begun, minus, name in sorted(found):
             end = begun - minus
-            while open_until and open_until[-1] <= begun + 0.01:
+            while open_until and open_until[-1] <= begun:
                 open_until.pop()
-            assert not open_until or end <= open_until[-1] + 0.01, f"{name} in row {row} at {begun} is neither in nor beside the one before"
+            assert not open_until or end <= open_until[-1], f"{name} in row {row} at {begun} is neither in nor beside the one before"
             open_until.append(end)
 
 
