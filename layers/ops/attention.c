@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * attention.c: how threads share attention. A task is a span of queries of one head of one sequence
- * (forward) or the head of a sequence as a whole (backward), computed alike by whoever takes it. */
+ * (forward) or the head of a sequence as a whole (backward), computed alike by whoever takes it. A thread begins with
+ * the sequences whose rows it has in the operations around (blocks.h), then helps the others. */
 #include "layers/ops/attention.h"
 
 #include <omp.h>
+#include <stdatomic.h>
 
 #include "comm/arena.h"
-#include "comm/region.h"
+#include "layers/ops/blocks.h"
 #include "layers/ops/kernels.h"
 #include "layers/ops/random.h"
 
@@ -74,21 +76,53 @@ static real *scratch_of(const Attention *a) {
     return a->scratch + (size_t)omp_get_thread_num() * attention_scratch(a->d);
 }
 
+/* Tasks in order, a share to each slot; the threads of a slot take it from its beginning, then what others have left. */
+enum { SLOTS = 64 };
+typedef struct Queue {
+    size_t tasks, team, slots;
+    struct {
+        _Alignas(64) _Atomic size_t taken;
+    } slot[SLOTS];
+} Queue;
+
+static void queue_fill(Queue *queue, size_t tasks, size_t team) {
+    queue->tasks = tasks;
+    queue->team = team;
+    queue->slots = least(team, SLOTS);
+    for (size_t s = 0; s < queue->slots; s++) atomic_init(&queue->slot[s].taken, 0);
+}
+
+/* The next task of thread `me`, which has seen the end of *looked slots, its own first; false: none is left. */
+static bool queue_take(Queue *queue, size_t me, size_t *looked, size_t *task) {
+    for (; *looked < queue->slots; ++*looked) {
+        const size_t s = (fraction(queue->slots, me, queue->team) + *looked) % queue->slots;
+        const Share share = share_of(queue->tasks, 1, s, queue->slots);
+        const size_t taken = atomic_fetch_add_explicit(&queue->slot[s].taken, 1, memory_order_relaxed);
+        *task = share.first + taken;
+        if (taken < share.end - share.first) return true;
+    }
+    return false;
+}
+
+/* The statement that follows is done for each task n of `tasks`, by whichever thread of the team. */
+#define EACH_TASK(team, tasks)                                                                                         \
+    Queue queue;                                                                                                       \
+    queue_fill(&queue, tasks, team);                                                                                   \
+    PARALLEL(team, tasks)                                                                                              \
+    for (size_t looked = 0, n; queue_take(&queue, (size_t)omp_get_thread_num(), &looked, &n);)
+
 void op_attention(const Attention *a) {
     const size_t spans = (longest_of(a->sequences, a->q_offset) + ATTENTION_SPAN - 1) / ATTENTION_SPAN;
     const size_t tasks = a->sequences * a->heads * spans;
     if (tasks == 0) return;
-    PARALLEL(team_of(a), tasks) {
-#pragma omp for schedule(dynamic, 1) nowait
-        for (size_t n = 0; n < tasks; n++) {
-            const size_t b = n / spans / a->heads, first = n % spans * ATTENTION_SPAN;
-            AttentionTask task = task_of(a, b, n / spans % a->heads);
-            if (first >= task.queries) continue;
-            task.first = first;
-            task.end = task.queries - first < ATTENTION_SPAN ? task.queries : first + ATTENTION_SPAN;
-            ops_kernels->attention.forward(a, &task, scratch_of(a));
-            ops_pause();
-        }
+    EACH_TASK(team_of(a), tasks) {
+        const size_t b = n / spans / a->heads, first = n % spans * ATTENTION_SPAN;
+        AttentionTask task = task_of(a, b, n / spans % a->heads);
+        if (first >= task.queries) continue;
+        task.first = first;
+        task.end = task.queries - first < ATTENTION_SPAN ? task.queries : first + ATTENTION_SPAN;
+        ops_kernels->attention.forward(a, &task, scratch_of(a));
+        ops_pause();
     }
 }
 
@@ -96,15 +130,12 @@ void op_attention_backward(const AttentionBackward *backward) {
     const Attention *a = &backward->forward;
     const size_t tasks = a->sequences * a->heads;
     if (tasks == 0) return;
-    PARALLEL(team_of(a), tasks) {
-#pragma omp for schedule(dynamic, 1) nowait
-        for (size_t n = 0; n < tasks; n++) {
-            AttentionTask task = task_of(a, n / a->heads, n % a->heads);
-            task.end = task.queries;
-            task.delta = backward->delta + n % a->heads * a->q_offset[a->sequences] + task.q_row;
-            ops_kernels->attention.backward(backward, &task, scratch_of(a));
-            ops_pause();
-        }
+    EACH_TASK(team_of(a), tasks) {
+        AttentionTask task = task_of(a, n / a->heads, n % a->heads);
+        task.end = task.queries;
+        task.delta = backward->delta + n % a->heads * a->q_offset[a->sequences] + task.q_row;
+        ops_kernels->attention.backward(backward, &task, scratch_of(a));
+        ops_pause();
     }
 }
 

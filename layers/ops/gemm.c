@@ -1,24 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * gemm.c: packing, and how threads share a matrix product. The cut into pieces follows from the sizes
- * alone; a piece is computed the same way whoever does it. */
+ * gemm.c: packing, and how threads share a matrix product. A product's rows stay with their thread (blocks.h) where
+ * there are enough of them; an element has the same bits whoever computes it and however the product is cut. */
 #include "layers/ops/gemm.h"
 
 #include <omp.h>
 #include <string.h>
 
-#include "comm/region.h"
+#include "layers/ops/blocks.h"
 #include "layers/ops/kernels.h"
 
 /* Below this many multiply-adds one thread is done before others would have begun. */
 enum { SERIAL_WORK = 1 << 19 };
-
-static size_t least(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-static size_t pieces(size_t n, size_t of) {
-    return (n + of - 1) / of;
-}
 
 /* Whether m * n * k is small, without overflow: each factor is first cut to what decides. */
 static bool is_small(size_t m, size_t n, size_t k) {
@@ -75,18 +68,56 @@ void gemm_serial(const Gemm *gemm) {
     ops_kernels->gemm.serial(gemm);
 }
 
+/* Into how many parts a team cuts the rows; each of them goes to as many threads as the team has for a part, by
+ * panels: few rows would read the whole operand for little work. */
+static size_t row_parts(size_t rows, size_t panels, size_t team) {
+    enum { LEAST_ROWS = 64 };
+    size_t parts = team;
+    for (size_t p = team; p-- > 1;)
+        if (team % p == 0 && rows / parts < LEAST_ROWS && team / p <= panels) parts = p;
+    return parts;
+}
+
+/* Rows by panels of a product; a group of panels of B stays in the second-level cache while all rows pass. */
+static void gemm_part(const Gemm *gemm, Share rows, Share panels) {
+    enum { ROWS = 192, PANELS = 16 };
+    for (size_t p = panels.first; p < panels.end; p += PANELS)
+        for (size_t i = rows.first; i < rows.end; i += ROWS) {
+            const size_t j = p * PANEL;
+            Gemm part = *gemm;
+            part.m = least(ROWS, rows.end - i);
+            part.n = least(least(PANELS, panels.end - p) * PANEL, gemm->n - j);
+            part.a += i * gemm->lda;
+            part.b += p * (gemm->b_k ? gemm->b_k : gemm->k) * PANEL;
+            part.c += i * gemm->ldc + j;
+            if (part.bias) part.bias += j;
+            gemm_serial(&part);
+            ops_pause();
+        }
+}
+
+void gemm(const Gemm *gemm) {
+    enum { ROWS = 24, PANELS = 4 }; /* the least part worth a thread */
+    const size_t panels = panel_count(gemm->n);
+    if (gemm->m == 0 || gemm->n == 0) return;
+    PARALLEL(is_small(gemm->m, gemm->n, gemm->k) ? 1 : ops_threads(), pieces(gemm->m, ROWS) * pieces(panels, PANELS)) {
+        const size_t team = (size_t)omp_get_num_threads(), me = (size_t)omp_get_thread_num(),
+                     parts = row_parts(gemm->m, panels, team), each = team / parts;
+        gemm_part(gemm, share_of(gemm->m, 1, me / each, parts), share_of(panels, 1, me % each, each));
+    }
+}
+
 /* A grid of pieces of rows and of panels. */
 typedef struct Grid {
     size_t rows, panels; /* of a piece */
     size_t row_pieces, panel_pieces;
 } Grid;
 
-/* Halves the longer side until there are `wanted` pieces or both sides have their least length. A
- * row counts as `unit` of a panel's 16 columns. */
-static Grid grid_cut(size_t rows, size_t panels, Grid most, Grid fewest, size_t unit, size_t wanted) {
+/* Halves the longer side until there are `wanted` pieces or both sides have their least length. */
+static Grid grid_cut(size_t rows, size_t panels, Grid most, Grid fewest, size_t wanted) {
     Grid g = {.rows = least(most.rows, rows), .panels = least(most.panels, panels)};
     while (pieces(rows, g.rows) * pieces(panels, g.panels) < wanted) {
-        if (g.panels >= 2 * fewest.panels && (g.panels * PANEL >= g.rows * unit || g.rows < 2 * fewest.rows))
+        if (g.panels >= 2 * fewest.panels && (g.panels >= g.rows || g.rows < 2 * fewest.rows))
             g.panels = pieces(g.panels, 2);
         else if (g.rows >= 2 * fewest.rows) g.rows = pieces(g.rows, 2);
         else break;
@@ -94,40 +125,6 @@ static Grid grid_cut(size_t rows, size_t panels, Grid most, Grid fewest, size_t 
     g.row_pieces = pieces(rows, g.rows);
     g.panel_pieces = pieces(panels, g.panels);
     return g;
-}
-
-static void gemm_piece(const Gemm *gemm, const Grid *grid, size_t piece) {
-    const size_t panel = piece / grid->row_pieces * grid->panels, i = piece % grid->row_pieces * grid->rows,
-                 j = panel * PANEL;
-    Gemm part = *gemm;
-    part.m = least(grid->rows, gemm->m - i);
-    part.n = least(grid->panels * PANEL, gemm->n - j);
-    part.a += i * gemm->lda;
-    part.b += panel * (gemm->b_k ? gemm->b_k : gemm->k) * PANEL;
-    part.c += i * gemm->ldc + j;
-    if (part.bias) part.bias += j;
-    gemm_serial(&part);
-}
-
-void gemm(const Gemm *gemm) {
-    static const Grid most = {.rows = 192, .panels = 16}, fewest = {.rows = 24, .panels = 4};
-    enum { WANTED = 16 };
-    if (gemm->m == 0 || gemm->n == 0) return;
-    if (is_small(gemm->m, gemm->n, gemm->k)) {
-        gemm_serial(gemm);
-        ops_pause();
-        return;
-    }
-    const size_t threads = ops_threads();
-    const Grid grid = grid_cut(gemm->m, panel_count(gemm->n), most, fewest, 1, threads > 1 ? WANTED : 1);
-    const size_t count = grid.row_pieces * grid.panel_pieces;
-    PARALLEL(threads, count) {
-#pragma omp for schedule(static) nowait
-        for (size_t piece = 0; piece < count; piece++) {
-            gemm_piece(gemm, &grid, piece);
-            ops_pause();
-        }
-    }
 }
 
 static void tn_piece(const GemmTn *gemm, const Grid *grid, size_t rows, size_t panels, size_t piece, real *scratch) {
@@ -142,7 +139,7 @@ void gemm_tn(const GemmTn *gemm) {
     const size_t rows = panel_count(gemm->order.gates > 1 ? interleaved(gemm->order) : gemm->m),
                  panels = panel_count(gemm->n);
     /* Each piece packs its own operands, so fewer pieces pack less. */
-    const Grid grid = grid_cut(rows, panels, most, fewest, PANEL, threads);
+    const Grid grid = grid_cut(rows, panels, most, fewest, threads);
     const size_t count = grid.row_pieces * grid.panel_pieces;
     PARALLEL(threads, pieces(rows, fewest.rows) * pieces(panels, fewest.panels)) {
 #pragma omp for schedule(static) nowait

@@ -56,8 +56,8 @@ static void norm_scales(size_t count, size_t features, const real *table, NormLi
 
 void op_norm_scales(size_t rows, size_t features, const real *table, NormLimit limit, const uint32_t *occurs,
                     real *scale) {
-    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features),
-               norm_scales(count, features, table + first * features, limit, occurs + first, scale + first));
+    EACH_ROWS(rows, features,
+              norm_scales(count, features, table + first * features, limit, occurs + first, scale + first));
 }
 
 /* ---- ids --------------------------------------------------------------------------------------------------- */
@@ -74,8 +74,7 @@ static void gather_rows(size_t count, const int32_t *ids, size_t features, const
 }
 
 void op_gather(size_t rows, const int32_t *ids, size_t features, const real *table, NormLimit limit, real *y) {
-    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features),
-               gather_rows(count, ids + first, features, table, limit, y + first * features));
+    EACH_ROWS(rows, features, gather_rows(count, ids + first, features, table, limit, y + first * features));
 }
 
 static void one_hot_rows(size_t count, const int32_t *ids, size_t classes, real *y) {
@@ -84,8 +83,7 @@ static void one_hot_rows(size_t count, const int32_t *ids, size_t classes, real 
 }
 
 void op_one_hot(size_t rows, const int32_t *ids, size_t classes, real *y) {
-    EACH_BLOCK(rows, rows_in_block(classes), threads_for(rows, classes),
-               one_hot_rows(count, ids + first, classes, y + first * classes));
+    EACH_ROWS(rows, classes, one_hot_rows(count, ids + first, classes, y + first * classes));
 }
 
 /* Counting sort: rows with id v stand, in order, at order[start[v]] ... order[start[v + 1] - 1]. */
@@ -182,8 +180,7 @@ static void last_columns(size_t count, size_t ldx, size_t features, const real *
 }
 
 void op_last_columns(size_t rows, size_t ldx, size_t features, const real *x, real *y) {
-    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features),
-               last_columns(count, ldx, features, x + first * ldx, y + first * features));
+    EACH_ROWS(rows, features, last_columns(count, ldx, features, x + first * ldx, y + first * features));
 }
 
 static void fill_columns(size_t count, size_t ldx, size_t features, const real *dy, real *dx) {
@@ -194,8 +191,7 @@ static void fill_columns(size_t count, size_t ldx, size_t features, const real *
 }
 
 void op_last_columns_backward(size_t rows, size_t ldx, size_t features, const real *dy, real *dx) {
-    EACH_BLOCK(rows, rows_in_block(ldx), threads_for(rows, ldx),
-               fill_columns(count, ldx, features, dy + first * features, dx + first * ldx));
+    EACH_ROWS(rows, ldx, fill_columns(count, ldx, features, dy + first * features, dx + first * ldx));
 }
 
 /* ---- squared error ------------------------------------------------------------------------------------------- */

@@ -8,24 +8,23 @@
 #include "layers/ops/random.h"
 
 void op_activation(Activation kind, size_t n, const real *x, real *y) {
-    EACH_BLOCK(n, FLAT_BLOCK, threads_for(n, 1), ops_kernels->rows.activation(kind, count, x + first, y + first));
+    EACH_FLAT(n, ops_kernels->rows.activation(kind, count, x + first, y + first));
 }
 
 void op_activation_backward(Activation kind, size_t n, const real *x, const real *dy, real *dx) {
-    EACH_BLOCK(n, FLAT_BLOCK, threads_for(n, 1),
-               ops_kernels->rows.activation_backward(kind, count, x + first, dy + first, dx + first));
+    EACH_FLAT(n, ops_kernels->rows.activation_backward(kind, count, x + first, dy + first, dx + first));
 }
 
 void op_add(size_t n, const real *x, real *y) {
-    EACH_BLOCK(n, FLAT_BLOCK, threads_for(n, 1), ops_kernels->rows.add(count, x + first, y + first));
+    EACH_FLAT(n, ops_kernels->rows.add(count, x + first, y + first));
 }
 
 void op_copy(size_t n, const real *x, real *y) {
-    EACH_BLOCK(n, FLAT_BLOCK, threads_for(n, 1), memcpy(y + first, x + first, count * sizeof *y));
+    EACH_FLAT(n, memcpy(y + first, x + first, count * sizeof *y));
 }
 
 void op_zero(size_t n, real *y) {
-    EACH_BLOCK(n, FLAT_BLOCK, threads_for(n, 1), memset(y + first, 0, count * sizeof *y));
+    EACH_FLAT(n, memset(y + first, 0, count * sizeof *y));
 }
 
 /* ---- columns ------------------------------------------------------------------------------------------- */
@@ -35,8 +34,7 @@ static void copy_rows(size_t rows, size_t features, const real *x, size_t ldx, r
 }
 
 void op_copy_columns(size_t rows, size_t features, const real *x, size_t ldx, real *y, size_t ldy) {
-    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features),
-               copy_rows(count, features, x + first * ldx, ldx, y + first * ldy, ldy));
+    EACH_ROWS(rows, features, copy_rows(count, features, x + first * ldx, ldx, y + first * ldy, ldy));
 }
 
 void op_gather_rows(size_t rows, const size_t *from, size_t features, real *x, size_t ldx, real *tmp) {
@@ -132,7 +130,7 @@ void op_dropout(DropoutKey key, real p, size_t sequences, const size_t *offset, 
                  .ldy = ldy};
     const size_t rows = sequences ? offset[sequences] : 0;
     dropout_key(key, d.site);
-    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features), dropout_rows(&d, first, count));
+    EACH_ROWS(rows, features, dropout_rows(&d, first, count));
 }
 
 /* ---- rows ---------------------------------------------------------------------------------------------- */
@@ -148,16 +146,14 @@ void op_layer_norm(size_t rows, size_t features, real eps, const real *x, const 
                          .y = y,
                          .mean = mean,
                          .rstd = rstd};
-    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features),
-               ops_kernels->rows.layer_norm(&a, first, first + count));
+    EACH_ROWS(rows, features, ops_kernels->rows.layer_norm(&a, first, first + count));
 }
 
 void op_layer_norm_backward(size_t rows, size_t features, const real *x, const real *weight, const real *mean,
                             const real *rstd, const real *dy, real *dx) {
     const LayerNormBackward a = {
         .rows = rows, .features = features, .x = x, .weight = weight, .mean = mean, .rstd = rstd, .dy = dy, .dx = dx};
-    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features),
-               ops_kernels->rows.layer_norm_backward(&a, first, first + count));
+    EACH_ROWS(rows, features, ops_kernels->rows.layer_norm_backward(&a, first, first + count));
 }
 
 void op_layer_norm_gradients(size_t rows, size_t features, const real *x, const real *mean, const real *rstd,
@@ -185,11 +181,9 @@ void op_cross_entropy(size_t rows, size_t classes, real *logits, const int32_t *
                             .gradient = gradient,
                             .loss = loss,
                             .correct = correct};
-    EACH_BLOCK(rows, rows_in_block(classes), threads_for(rows, classes),
-               ops_kernels->rows.cross_entropy(&e, first, first + count));
+    EACH_ROWS(rows, classes, ops_kernels->rows.cross_entropy(&e, first, first + count));
 }
 
 void op_softmax(size_t rows, size_t features, real *x) {
-    EACH_BLOCK(rows, rows_in_block(features), threads_for(rows, features),
-               ops_kernels->rows.softmax(features, x, first, first + count));
+    EACH_ROWS(rows, features, ops_kernels->rows.softmax(features, x, first, first + count));
 }
