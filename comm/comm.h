@@ -40,6 +40,8 @@ bool comm_launched(void); /* launcher variables are set; callable before comm_st
 
 /* Bytes of one data cache of that level, 1 to 5; 0 where the system does not say. Local. */
 size_t comm_cache(unsigned level);
+/* Caches of that level that the threads of this rank may spread over; 0 where the system does not say. Local. */
+size_t comm_caches(const Comm *comm, unsigned level);
 
 /* The MPI library's version string, or "none" in a build without it; starts nothing. Local. */
 const char *comm_library(void);

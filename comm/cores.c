@@ -146,12 +146,32 @@ void cores_describe(Peer *me) {
     hwloc_bitmap_free(set);
 }
 
+static hwloc_obj_t next_cache(hwloc_topology_t topology, unsigned level, hwloc_obj_t last) {
+    if (!topology || level < 1 || level > 5) return NULL;
+    return hwloc_get_next_obj_by_type(topology, (hwloc_obj_type_t)(HWLOC_OBJ_L1CACHE + (int)level - 1), last);
+}
+
 size_t comm_cache(unsigned level) {
-    const hwloc_topology_t topology = topology_here();
-    if (!topology || level < 1 || level > 5) return 0;
-    const hwloc_obj_t cache =
-        hwloc_get_obj_by_type(topology, (hwloc_obj_type_t)(HWLOC_OBJ_L1CACHE + (int)level - 1), 0);
+    const hwloc_obj_t cache = next_cache(topology_here(), level, NULL);
     return cache ? (size_t)cache->attr->cache.size : 0;
+}
+
+static void fill_set(hwloc_bitmap_t set, const uint64_t mask[static MASK_WORDS]) {
+    for (unsigned i = 0; i < MASK_WORDS * 64; i++) {
+        if (mask[i / 64] >> (i % 64) & 1) hwloc_bitmap_set(set, i);
+    }
+}
+
+size_t comm_caches(const Comm *comm, unsigned level) {
+    hwloc_topology_t topology = topology_here();
+    hwloc_bitmap_t set = hwloc_bitmap_alloc();
+    size_t count = 0;
+    if (set) fill_set(set, comm->peers[comm->rank].mask);
+    for (hwloc_obj_t cache = NULL; set && (cache = next_cache(topology, level, cache)) != NULL;) {
+        if (hwloc_bitmap_intersects(cache->cpuset, set)) count++;
+    }
+    hwloc_bitmap_free(set);
+    return count < comm->threads ? count : comm->threads;
 }
 
 size_t cores_in_mask(const uint64_t mask[static MASK_WORDS]) {
@@ -159,9 +179,7 @@ size_t cores_in_mask(const uint64_t mask[static MASK_WORDS]) {
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
     size_t count = 1;
     if (topology && set) {
-        for (unsigned i = 0; i < MASK_WORDS * 64; i++) {
-            if (mask[i / 64] >> (i % 64) & 1) hwloc_bitmap_set(set, i);
-        }
+        fill_set(set, mask);
         count = cores_in(topology, set);
     }
     hwloc_bitmap_free(set);

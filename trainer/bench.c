@@ -234,6 +234,7 @@ Status bench_steps(Session *s, size_t wanted, BenchFigures *f) {
         f->cache_gbytes = cache_peak() * ranks;
         f->fork_us = probe_fork() * 1e6;
         f->cached = fits_cache(s->engine, ranks);
+        f->last_caches = comm_caches(s->comm, 3);
         f->tokens_per_s = (f->rows + f->targets) / (f->step_ms / 1e3);
         f->gflops = flops_of(s->engine->model, f) / (f->step_ms / 1e3) / 1e9;
     }

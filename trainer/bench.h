@@ -20,6 +20,7 @@ typedef struct BenchFigures {
     double peak_gflops; /* of matrix products, all ranks together */
     double peak_gbytes; /* GB/s of memory: y = x + y over blocks that no cache holds, all ranks together */
     double data, forward, backward, reduce, exposed, hidden, update, publish; /* ms per step, the slowest rank's */
+    size_t last_caches;              /* third-level caches that the threads of rank 0 may spread over */
     double memory, job_memory;       /* peak bytes: the largest rank's; of all, what ranks share once */
     double rows, sequences, targets; /* per step, of all ranks */
     BenchHalf half[REDUCE_HALVES];   /* several nodes only */

@@ -147,6 +147,7 @@ static void print_json(const Bench *b) {
     json_object_set_new(o, "l2_gbytes_per_s", json_number(f->cache_gbytes));
     json_object_set_new(o, "ranks", json_integer((json_int_t)comm_size(b->session.comm)));
     json_object_set_new(o, "threads", json_integer((json_int_t)comm_threads(b->session.comm)));
+    json_object_set_new(o, "l3_caches_per_rank", json_integer((json_int_t)f->last_caches));
     json_object_set_new(o, "peak_memory_bytes", json_integer((json_int_t)f->memory));
     json_object_set_new(o, "job_memory_bytes", json_integer((json_int_t)f->job_memory));
     json_object_set_new(o, "phases", phases);
@@ -246,6 +247,11 @@ static void print_plain(const Bench *b) {
     }
     print_roofline(b);
     print_threads(f);
+    if (f->last_caches > 1)
+        printf(
+            "the threads of a rank spread over %zu third-level caches, and what they share travels between these: try "
+            "a rank for each, as by mpirun --map-by ppr:1:l3cache --bind-to l3cache\n",
+            f->last_caches);
     printf("peak memory %.1f MiB per rank, %.1f MiB in all, what ranks share once\n", f->memory / 1048576,
            f->job_memory / 1048576);
     if (b->comm) print_comm(b);

@@ -50,4 +50,7 @@ if [ "$ranks" -eq 0 ]; then
     done
     "$python" -c 'import json, sys; raise SystemExit(len({json.load(open(f))["threads"] for f in sys.argv[1:]}) > 1)' bind_false bind_close ||
         fail 'OMP_PROC_BIND changes the number of threads'
+    # What a machine of two third-level caches would be told.
+    HWLOC_SYNTHETIC='l3:2 core:1 pu:1' OMP_NUM_THREADS=2 "$lockstep" bench small.yaml --steps 3 >apart || fail 'bench on two caches'
+    grep -q '^the threads of a rank spread over 2 third-level caches' apart || fail 'bench on two caches says nothing of them'
 fi

@@ -8,7 +8,7 @@ import sys
 number, whole, text = (int, float), int, str
 EVAL = dict(loss=number, perplexity=number, accuracy=number, rmse=None, mae=None, sequences=whole, targets=whole, split=text, step=whole)
 BENCH = dict(tokens_per_s=number, step_ms=number, gflops=number, sgemm_peak_gflops=number, memory_gbytes_per_s=number, l2_gbytes_per_s=number, ranks=whole, threads=whole,
-             peak_memory_bytes=whole, job_memory_bytes=whole, phases=dict, scaling=dict, layers=list)
+             l3_caches_per_rank=whole, peak_memory_bytes=whole, job_memory_bytes=whole, phases=dict, scaling=dict, layers=list)
 LAYER = dict(name=text, kind=text, forward=number, backward=number, gflops=number, gbytes_per_s=number, compute_ms=number, l2_ms=number,
              memory_ms=number, barrier_ms=number, other_ms=number, bound=text, fork_joins=number)
 SCALING = dict(fork_joins=number, fork_join_us=number, idle_ms=number, rank_waits=number, rank_waits_ms=number, serial_ms=number, work_ms=number,
