@@ -249,11 +249,14 @@ static void exchange_nodes(Comm *comm, size_t bytes) {
     atomic_store_explicit(&comm->board->released, comm->sequence, memory_order_release);
 }
 
-static void exchange_piece(Comm *comm, const unsigned char *mine, size_t bytes, unsigned char *all, size_t stride) {
+static void offer_piece(Comm *comm, const void *mine, size_t bytes) {
     node_enter(comm);
-    size_t turn = comm->sequence % 2;
-    memcpy(comm->blobs + (2 * comm->node_rank + turn) * comm->piece, mine, bytes);
+    if (bytes > 0) memcpy(comm->blobs + (2 * comm->node_rank + comm->sequence % 2) * comm->piece, mine, bytes);
     node_arrive(comm);
+}
+
+static void take_piece(Comm *comm, size_t bytes, unsigned char *all, size_t stride) {
+    size_t turn = comm->sequence % 2;
     if (comm->nodes == 1) {
         node_await_all(comm, comm->sequence);
         for (size_t r = 0; r < comm->size; r++) {
@@ -274,17 +277,36 @@ static void exchange_piece(Comm *comm, const unsigned char *mine, size_t bytes, 
     for (size_t r = 0; r < comm->size; r++) memcpy(all + r * stride, comm->result + comm->position[r] * bytes, bytes);
 }
 
-void comm_exchange(Comm *comm, const void *mine, size_t bytes, void *all) {
-    if (comm->size == 1) {
-        memcpy(all, mine, bytes);
+static size_t piece_at(const Comm *comm, size_t done, size_t bytes) {
+    return bytes - done < comm->piece ? bytes - done : comm->piece;
+}
+
+void exchange_begin(Comm *comm, const void *mine, size_t bytes) {
+    offer_piece(comm, mine, piece_at(comm, 0, bytes));
+}
+
+void exchange_end(Comm *comm, const void *mine, size_t bytes, void *all) {
+    if (bytes == 0) {
+        node_await_all(comm, comm->sequence);
         return;
     }
     const unsigned char *from = mine;
     unsigned char *to = all;
-    for (size_t done = 0; done < bytes;) {
-        size_t piece = bytes - done < comm->piece ? bytes - done : comm->piece;
-        exchange_piece(comm, from + done, piece, to + done, bytes);
-        done += piece;
+    size_t piece = piece_at(comm, 0, bytes);
+    take_piece(comm, piece, to, bytes);
+    for (size_t done = piece; done < bytes; done += piece) {
+        piece = piece_at(comm, done, bytes);
+        offer_piece(comm, from + done, piece);
+        take_piece(comm, piece, to + done, bytes);
+    }
+}
+
+void comm_exchange(Comm *comm, const void *mine, size_t bytes, void *all) {
+    if (comm->size == 1) {
+        memcpy(all, mine, bytes);
+    } else if (bytes > 0) {
+        exchange_begin(comm, mine, bytes);
+        exchange_end(comm, mine, bytes, all);
     }
 }
 

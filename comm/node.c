@@ -328,13 +328,20 @@ void node_finish(Comm *comm) {
  * Every rank of a node goes through the same sequence of operations and counts them on its line of the
  * board. Who has arrived at one has done with all before it, so two buffers used in turn are enough. */
 
-void node_await(Comm *comm, size_t node_rank, uint64_t sequence) {
-    _Atomic uint64_t *arrived = &comm->board->slot[node_rank].arrived;
+bool node_arrived(const Comm *comm, size_t node_rank, uint64_t sequence) {
+    return atomic_load_explicit(&comm->board->slot[node_rank].arrived, memory_order_acquire) >= sequence;
+}
+
+void node_await_counter(Comm *comm, size_t node_rank, const _Atomic uint64_t *counter, uint64_t least) {
     Wait wait = {0};
-    while (atomic_load_explicit(arrived, memory_order_acquire) < sequence) {
+    while (atomic_load_explicit(counter, memory_order_acquire) < least) {
         wait_turn(comm, &wait, comm->order[comm->node_start[comm->node] + node_rank]);
     }
     wait_over(comm, &wait);
+}
+
+void node_await(Comm *comm, size_t node_rank, uint64_t sequence) {
+    node_await_counter(comm, node_rank, &comm->board->slot[node_rank].arrived, sequence);
 }
 
 void node_await_all(Comm *comm, uint64_t sequence) {

@@ -154,8 +154,18 @@ void node_finish(Comm *comm);
 /* Enters the next operation of the node: on return blobs and pieces of the one before last are free. */
 void node_enter(Comm *comm);
 void node_arrive(Comm *comm);
+bool node_arrived(const Comm *comm, size_t node_rank, uint64_t sequence);
 void node_await(Comm *comm, size_t node_rank, uint64_t sequence);
+/* The same for any counter in node memory that a rank of my node raises. */
+void node_await_counter(Comm *comm, size_t node_rank, const _Atomic uint64_t *counter, uint64_t least);
 void node_await_all(Comm *comm, uint64_t sequence);
+
+/* ---- comm.c ---------------------------------------------------------------------------------------- */
+
+/* comm_exchange in two halves: an operation of the node that says on the board that this rank has come, and the wait
+ * for what the others bring to it; of no bytes, for the ranks of the node alone. No other operation in between. */
+void exchange_begin(Comm *comm, const void *mine, size_t bytes);
+void exchange_end(Comm *comm, const void *mine, size_t bytes, void *all);
 
 /* ---- cores.c --------------------------------------------------------------------------------------- */
 

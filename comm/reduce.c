@@ -4,8 +4,11 @@
  * leaves the sum in its own block. Of what another node owns, the ranks of a node first fold what the node
  * has, each a part, in place, and send it to the owner (see reduce_wire.c).
  *
- * Nobody reads a neighbour's gradient after reduce_sum, which ends with an exchange among all ranks:
- * so the next step may overwrite it. */
+ * On one node a step has two meetings of all ranks with owners, and none of all with all: owners wait until
+ * everybody's gradient is final, which comes with the rank's word, and everybody waits until the owners have summed;
+ * then, if there is an update, until they have written. Nobody reads a neighbour's gradient after reduce_sum,
+ * so the next step may overwrite it; sums and words of a step are read by all before an owner is told that all
+ * gradients of the next are final. */
 #include "comm/reduce.h"
 
 #include <math.h>
@@ -77,7 +80,7 @@ static bool count_blocks(Reduce *r) {
 static Status share_gradients(Reduce *r) {
     const Comm *comm = r->comm;
     size_t flags, blocks, stride, total, here = 0, skew = 576;
-    size_t finals = comm->node_size * sizeof *r->finals;
+    size_t owners = comm->node_size * sizeof *r->owners;
     bool fits = size_multiply3(comm->node_size, r->chunks, sizeof *r->flags, &flags) &&
                 size_multiply(r->count, 4, &stride) && stride < SIZE_MAX / 4;
     if (!fits)
@@ -92,12 +95,12 @@ static Status share_gradients(Reduce *r) {
                            "gradients: %zu blocks of %zu elements do not fit an address; make the model smaller",
                            blocks_of_node(r), r->count);
     }
-    total = finals + flags + squares + here + blocks;
+    total = owners + flags + squares + here + blocks;
     void *memory;
     TRY(comm_share(r->comm, total, "gradients", &memory));
     char *at = memory;
-    r->finals = (ReduceFinal *)(void *)at;
-    r->flags = (_Atomic uint64_t *)(void *)(at += finals);
+    r->owners = (ReduceOwner *)(void *)at;
+    r->flags = (_Atomic uint64_t *)(void *)(at += owners);
     r->squares = (double *)(void *)(at += flags);
     r->here = (_Atomic uint64_t *)(void *)(at += squares);
     at += here;
@@ -206,8 +209,12 @@ void reduce_ready(Reduce *r, size_t offset, size_t count) {
     }
 }
 
+static bool is_final(const Reduce *r, size_t node_rank) {
+    return r->final > 0 && node_arrived(r->comm, node_rank, r->final);
+}
+
 static bool rank_is_ready(const Reduce *r, size_t node_rank, size_t first, size_t end) {
-    if (atomic_load_explicit(&r->finals[node_rank].step, memory_order_acquire) >= r->step) return true;
+    if (is_final(r, node_rank)) return true;
     for (size_t c = first; c < end; c++) {
         uint64_t flag = atomic_load_explicit(chunk_flag(r, node_rank, c), memory_order_acquire);
         if (flag != ((uint64_t)(uint32_t)r->step << 32 | reduce_chunk_floats(r, c, c + 1))) return false;
@@ -254,8 +261,7 @@ static size_t sum_ready(Reduce *r, size_t most) {
 static size_t missing_rank(const Reduce *r) {
     const Comm *comm = r->comm;
     for (size_t i = 0; i < comm->node_size; i++) {
-        bool final = atomic_load(&r->finals[i].step) >= r->step;
-        if (!final) return comm->order[comm->node_start[comm->node] + i];
+        if (!is_final(r, i)) return comm->order[comm->node_start[comm->node] + i];
     }
     return wire_missing(r);
 }
@@ -292,14 +298,9 @@ void reduce_poll(Reduce *r) {
     r->polled = wait_clock();
 }
 
-/* What a rank sends at the end: its word, and where nodes share no memory its chunks' figures. */
+/* What a rank sends at the end where nodes share no memory: its word and its chunks' figures. */
 static void exchange_figures(Reduce *r, const void *word, size_t bytes, void *words) {
     Comm *comm = r->comm;
-    if (comm->nodes == 1) {
-        if (bytes > 0) comm_exchange(comm, word, bytes, words);
-        else comm_barrier(comm);
-        return;
-    }
     size_t size = bytes + share_most(r) * sizeof(double);
     if (size == 0) size = 1;
     if (size > r->word_room) {
@@ -329,13 +330,28 @@ static void exchange_figures(Reduce *r, const void *word, size_t bytes, void *wo
     }
 }
 
+void reduce_meet_owners(Reduce *r, OwnerDone what) {
+    Comm *comm = r->comm;
+    atomic_store_explicit(&r->owners[comm->node_rank].done[what], r->step, memory_order_release);
+    for (size_t i = 0; i < comm->node_size; i++)
+        if (r->owns[i]) node_await_counter(comm, i, &r->owners[i].done[what], r->step);
+}
+
 void reduce_sum(Reduce *r, const void *word, size_t bytes, void *words, ReduceSum *sum) {
+    Comm *comm = r->comm;
     reduce_settle(r); /* what a forward did not ask for */
-    atomic_store_explicit(&r->finals[r->comm->node_rank].step, r->step, memory_order_release);
+    exchange_begin(comm, word, comm->nodes > 1 ? 0 : bytes);
+    r->final = comm->sequence;
     sum_all(r);
+    if (comm->nodes > 1) {
+        exchange_figures(r, word, bytes, words);
+    } else {
+        reduce_meet_owners(r, OWNER_SUMMED);
+        exchange_end(comm, word, bytes, words);
+    }
+    r->final = 0;
     r->step++;
-    exchange_figures(r, word, bytes, words);
-    const double *squares = r->comm->nodes > 1 ? r->all_squares : r->squares;
+    const double *squares = comm->nodes > 1 ? r->all_squares : r->squares;
     double total = 0;
     for (size_t c = 0; c < r->chunks; c++) total += squares[c];
     sum->sum_of_squares = total;

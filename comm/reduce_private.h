@@ -12,10 +12,11 @@
 #include "comm/reduce.h"
 #include "comm/tree.h"
 
-/* The last step in which all of a rank's gradient is final. */
-typedef struct ReduceFinal {
-    _Alignas(LINE) _Atomic uint64_t step;
-} ReduceFinal;
+/* The last step of which an owner has summed all its chunks, and of which it has written their parameters. */
+typedef enum OwnerDone { OWNER_SUMMED, OWNER_WRITTEN, OWNER_DONE } OwnerDone;
+typedef struct ReduceOwner {
+    _Alignas(LINE) _Atomic uint64_t done[OWNER_DONE];
+} ReduceOwner;
 
 typedef struct Wire Wire;
 
@@ -25,6 +26,7 @@ struct Reduce {
     size_t count, shards, chunks;
     size_t bucket_chunks, buckets; /* the last bucket may be shorter */
     uint64_t step;                 /* the one whose gradient is being written */
+    uint64_t final;                /* the node's operation that says that all of a rank's is; 0 before mine */
     bool overlap;
     const Touched *touched; /* what is in no table of it is written whole */
     const Touched *kept;    /* what is in no table of it changes in an update */
@@ -32,12 +34,13 @@ struct Reduce {
     ReduceChunk *chunk; /* [mine] that I own */
     size_t mine, owned; /* chunks, floats */
     size_t *place;      /* [buckets] how many of my chunks come before the bucket */
+    bool *owns;         /* [node_size] whether a rank of my node owns any */
 
     FoldNode segments[FOLD_MAX_SEGMENTS]; /* mine */
     size_t *first_block;                  /* [node_size + 1] a rank's blocks among the node's */
 
     /* Node memory. */
-    ReduceFinal *finals;     /* [node_size] */
+    ReduceOwner *owners;     /* [node_size] */
     _Atomic uint64_t *flags; /* [node_size][chunks] */
     double *squares;         /* [chunks] */
     _Atomic uint64_t *here;  /* [buckets][size] the last publication that has come from an owner; several nodes */
@@ -71,6 +74,8 @@ size_t reduce_chunk_floats(const Reduce *reduce, size_t first, size_t end);
 /* ---- reduce.c ---- */
 /* All ranks of my node have written the chunks [first, end) of this step. */
 bool reduce_node_ready(const Reduce *reduce, size_t first, size_t end);
+/* On one node: says that I have done so much of this step, and waits until all who own chunks have. */
+void reduce_meet_owners(Reduce *reduce, OwnerDone what);
 
 /* ---- reduce_plan.c ---- */
 /* How many inputs of my tree come from other nodes. Local. */

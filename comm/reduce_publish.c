@@ -228,7 +228,7 @@ void reduce_settle(Reduce *r) {
 
 void reduce_publish(Reduce *r) {
     if (!r->wire) {
-        comm_node_barrier(r->comm);
+        reduce_meet_owners(r, OWNER_WRITTEN);
         return;
     }
     reduce_written(r, r->mine);

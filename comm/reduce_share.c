@@ -59,7 +59,10 @@ bool share_plan(Reduce *r) {
     r->buckets = (r->chunks + r->bucket_chunks - 1) / r->bucket_chunks;
     r->chunk = calloc(share_count(r, r->comm->rank) + 1, sizeof *r->chunk);
     r->place = calloc(r->buckets + 1, sizeof *r->place);
-    if (!r->chunk || !r->place) return false;
+    r->owns = calloc(r->comm->node_size, sizeof *r->owns);
+    if (!r->chunk || !r->place || !r->owns) return false;
+    for (size_t i = 0; i < r->comm->node_size; i++)
+        r->owns[i] = share_count(r, r->comm->order[r->comm->node_start[r->comm->node] + i]) > 0;
     for (size_t b = 0; b < r->buckets; b++) {
         size_t first, end;
         share_of(r, b, r->comm->rank, &first, &end);
@@ -77,6 +80,7 @@ bool share_plan(Reduce *r) {
 void share_release(Reduce *r) {
     free(r->chunk);
     free(r->place);
+    free(r->owns);
 }
 
 const ReduceChunk *reduce_chunks(const Reduce *r, size_t *chunks) {

@@ -11,7 +11,7 @@
 #include "comm/log.h"
 #include "layers/ops/ops.h"
 
-enum { PACKED_AT_ONCE = 1 << 16 }; /* reals */
+enum { PACKED_AT_ONCE = 1 << 16, PACKED_TOGETHER = 1 << 12 }; /* reals */
 
 static void spec_fill(Engine *e, const EngineUse *use) {
     const Config *c = e->config;
@@ -140,7 +140,8 @@ static Status prepare_exchange(Engine *e) {
     size_t params = model_params(e->model);
     reduce_overlap(e->reduce, e->config->comm.overlap);
     ops_on_pause(poll, e->reduce);
-    if (comm_nodes(e->comm) == 1 || !e->config->comm.overlap) return OK;
+    if (comm_nodes(e->comm) == 1) return work_create(e->comm, 1, &e->packing);
+    if (!e->config->comm.overlap) return OK;
     TRY(work_create(e->comm, params, &e->packing));
     e->fresh = calloc(params + 1, sizeof *e->fresh);
     TRY(comm_agree(e->comm, e->fresh ? OK : status_fail(ERR_USAGE, "memory: no room for the parameters' rounds")));
@@ -363,14 +364,26 @@ void engine_pack(Engine *e) {
     comm_node_barrier(e->comm);
 }
 
+/* On one node: whoever comes packs what nobody has packed yet, and waits for those who pack, not for all. */
+static void pack_together(Engine *e) {
+    size_t most = 16 * comm_node_size(e->comm), parts = e->memory.packed / PACKED_TOGETHER + 1, part;
+    if (parts > most) parts = most;
+    while (work_take(e->packing, 0, e->round, parts, &part)) {
+        model_pack(e->model, part, parts);
+        work_done(e->packing, 0);
+    }
+    work_await(e->packing, 0, e->round, parts);
+}
+
 void engine_publish(Engine *e) {
     reduce_publish(e->reduce);
     e->round++;
-    if (!e->packing) engine_pack(e);
+    if (comm_nodes(e->comm) == 1) pack_together(e);
+    else if (!e->packing) engine_pack(e);
 }
 
 void engine_settle(Engine *e) {
-    if (!e->packing) return;
+    if (comm_nodes(e->comm) == 1 || !e->packing) return;
     for (size_t i = 0; i < model_params(e->model); i++) need(e, i);
     reduce_settle(e->reduce);
 }

@@ -27,7 +27,7 @@ typedef struct Engine {
     size_t shards;                 /* of every global batch */
     size_t first_shard, end_shard; /* mine */
     size_t group;                  /* most of my shards that pass through the model at once */
-    Work *packing;                 /* a job for each parameter, where nodes exchange parameters */
+    Work *packing;                 /* where nodes exchange parameters, a job for each; on one node one for all */
     uint64_t counted;              /* batches */
     uint64_t round;                /* updates since the start */
     uint64_t *fresh;               /* [parameters by name] the round that it is here and packed in */
