@@ -107,46 +107,43 @@ void gemm(const Gemm *gemm) {
     }
 }
 
-/* A grid of pieces of rows and of panels. */
-typedef struct Grid {
-    size_t rows, panels; /* of a piece */
-    size_t row_pieces, panel_pieces;
-} Grid;
-
-/* Halves the longer side until there are `wanted` pieces or both sides have their least length. */
-static Grid grid_cut(size_t rows, size_t panels, Grid most, Grid fewest, size_t wanted) {
-    Grid g = {.rows = least(most.rows, rows), .panels = least(most.panels, panels)};
-    while (pieces(rows, g.rows) * pieces(panels, g.panels) < wanted) {
-        if (g.panels >= 2 * fewest.panels && (g.panels >= g.rows || g.rows < 2 * fewest.rows))
-            g.panels = pieces(g.panels, 2);
-        else if (g.rows >= 2 * fewest.rows) g.rows = pieces(g.rows, 2);
-        else break;
+/* Into how many parts a team cuts the rows of a weight's gradient, each then by panels. What a part costs: its tiles,
+ * and the operands that it packs, a quarter of a tile each. */
+static size_t tn_row_parts(size_t rows, size_t panels, size_t team) {
+    size_t best = 1, least_cost = SIZE_MAX;
+    for (size_t parts = 1; parts <= team; parts++) {
+        if (team % parts != 0) continue;
+        const size_t r = pieces(rows, parts), p = pieces(panels, team / parts), cost = 4 * r * p + r + p;
+        if (cost >= least_cost) continue;
+        least_cost = cost;
+        best = parts;
     }
-    g.row_pieces = pieces(rows, g.rows);
-    g.panel_pieces = pieces(panels, g.panels);
-    return g;
+    return best;
 }
 
-static void tn_piece(const GemmTn *gemm, const Grid *grid, size_t rows, size_t panels, size_t piece, real *scratch) {
-    const size_t i = piece % grid->row_pieces * grid->rows, j = piece / grid->row_pieces * grid->panels;
-    ops_kernels->gemm.tn(gemm, (TnPiece){i, least(i + grid->rows, rows), j, least(j + grid->panels, panels)}, scratch);
+/* Rows by panels of a gradient, in even pieces for which there is scratch. */
+static void tn_part(const GemmTn *gemm, Share rows, Share panels) {
+    const size_t m = rows.end - rows.first, n = panels.end - panels.first, row_pieces = pieces(m, TN_ROWS),
+                 panel_pieces = pieces(n, TN_PANELS);
+    for (size_t q = 0; q < panel_pieces; q++)
+        for (size_t p = 0; p < row_pieces; p++) {
+            const Share r = share_of(m, 1, p, row_pieces), c = share_of(n, 1, q, panel_pieces);
+            const TnPiece piece = {rows.first + r.first, rows.first + r.end, panels.first + c.first,
+                                   panels.first + c.end};
+            ops_kernels->gemm.tn(gemm, piece, ops_scratch((size_t)omp_get_thread_num()));
+            ops_pause();
+        }
 }
 
 void gemm_tn(const GemmTn *gemm) {
-    static const Grid most = {.rows = TN_ROWS, .panels = TN_PANELS}, fewest = {.rows = 4, .panels = 4};
-    if (gemm->m == 0 || gemm->n == 0) return;
-    const size_t threads = is_small(gemm->m, gemm->n, gemm->k) ? 1 : ops_threads();
+    enum { LEAST = 4 }; /* panels of a part worth a thread, either way */
     const size_t rows = panel_count(gemm->order.gates > 1 ? interleaved(gemm->order) : gemm->m),
                  panels = panel_count(gemm->n);
-    /* Each piece packs its own operands, so fewer pieces pack less. */
-    const Grid grid = grid_cut(rows, panels, most, fewest, threads);
-    const size_t count = grid.row_pieces * grid.panel_pieces;
-    PARALLEL(threads, pieces(rows, fewest.rows) * pieces(panels, fewest.panels)) {
-#pragma omp for schedule(static) nowait
-        for (size_t piece = 0; piece < count; piece++) {
-            tn_piece(gemm, &grid, rows, panels, piece, ops_scratch((size_t)omp_get_thread_num()));
-            ops_pause();
-        }
+    if (gemm->m == 0 || gemm->n == 0) return;
+    PARALLEL(is_small(gemm->m, gemm->n, gemm->k) ? 1 : ops_threads(), pieces(rows, LEAST) * pieces(panels, LEAST)) {
+        const size_t team = (size_t)omp_get_num_threads(), me = (size_t)omp_get_thread_num(),
+                     parts = tn_row_parts(rows, panels, team), each = team / parts;
+        tn_part(gemm, share_of(rows, 1, me / each, parts), share_of(panels, 1, me % each, each));
     }
 }
 

@@ -167,7 +167,7 @@ void op_layer_norm_gradients(size_t rows, size_t features, const real *x, const 
                                  .dy = dy,
                                  .dweight = dweight,
                                  .dbias = dbias};
-    EACH_BLOCK(features, (size_t)FEATURES, threads_for(rows, features),
+    EACH_SHARE(features, (size_t)16, FEATURES, threads_for(rows, features),
                ops_kernels->rows.layer_norm_gradients(&a, first, first + count));
 }
 
