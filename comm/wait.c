@@ -21,8 +21,8 @@
 #include "comm/private.h"
 
 enum {
-    SPINS = 4000, /* about 100 us of pauses */
-    SPINS_CROWDED = 50
+    SPINS = 4000,     /* about 100 us of pauses */
+    SPINS_CROWDED = 1 /* whoever has work does not get it done while others spin */
 };
 static const uint64_t millisecond = 1000000;
 static const uint64_t second = 1000000000;
