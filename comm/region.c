@@ -8,6 +8,18 @@
 
 enum { ALONE = 1, MANY = 64 };
 
+#ifdef LOCKSTEP_WRAP_PARALLEL
+/* What GCC makes of every `omp parallel`, instead of libgomp's function: the linker replaces the one by the other. A
+ * team of one needs no team, unless another one is around it, whose threads a loop would be shared by. */
+void __real_GOMP_parallel(void (*body)(void *), void *data, unsigned team, unsigned flags);
+void __wrap_GOMP_parallel(void (*body)(void *), void *data, unsigned team, unsigned flags);
+
+void __wrap_GOMP_parallel(void (*body)(void *), void *data, unsigned team, unsigned flags) {
+    if (team == ALONE && omp_get_level() == 0) body(data);
+    else __real_GOMP_parallel(body, data, team, flags);
+}
+#endif
+
 static _Thread_local RegionTimes times;
 static bool measures;
 

@@ -46,6 +46,40 @@ static void test_alone(void **state) {
     assert_true(region_times().inside == before.inside && region_times().worked == before.worked);
 }
 
+/* Nothing is forked for one thread, and all of a loop is its own, however it is shared. */
+static void test_alone_shared_loop(void **state) {
+    (void)state;
+    int done[LOOP] = {0}, level = -1;
+    PARALLEL(1, LOOP) {
+        level = omp_get_level();
+#pragma omp for schedule(static) nowait
+        for (int i = 0; i < LOOP; i++) done[i]++;
+#pragma omp for schedule(dynamic, 7) nowait
+        for (int i = 0; i < LOOP; i++) done[i]++;
+    }
+    for (int i = 0; i < LOOP; i++) assert_int_equal(done[i], 2);
+#ifdef LOCKSTEP_WRAP_PARALLEL
+    assert_int_equal(level, 0);
+#else
+    assert_int_equal(level, 1);
+#endif
+}
+
+/* Of a team around it nobody else takes a part of the loop. */
+static void loop_alone(int *done) {
+    PARALLEL(MEMBERS, LOOP) {
+#pragma omp for schedule(static) nowait
+        for (int i = 0; i < LOOP; i++) done[i]++;
+    }
+}
+
+static void test_nested_shared_loop(void **state) {
+    (void)state;
+    int done[MEMBERS][LOOP] = {{0}};
+    PARALLEL(MEMBERS, MEMBERS) loop_alone(done[omp_get_thread_num()]);
+    for (int i = 0; i < MEMBERS * LOOP; i++) assert_int_equal(done[i / LOOP][i % LOOP], 1);
+}
+
 static void count_alone(int *counter) {
     PARALLEL(MEMBERS, MEMBERS)(*counter)++;
 }
@@ -82,6 +116,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shared_loop),
         cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_alone_shared_loop),
+        cmocka_unit_test(test_nested_shared_loop),
         cmocka_unit_test(test_nested),
         cmocka_unit_test(test_times),
     };
