@@ -18,8 +18,10 @@
  *
  * (b) and (c) run over blocks of sequences, each block for the whole length without a barrier. Where a thread would have one
  * or two sequences and W_hh is large, threads share the units of each step instead, and each keeps to its part of
- * W_hh. The bits depend on neither. A block's sequences are ordered by falling length, so those that
- * still have a step at t are the first ones; step t of the reverse direction is row length - 1 - t.
+ * W_hh. Where the blocks share the sequences out evenly among several threads, (a) is done by block as well, so
+ * that a thread reads from its own caches what it wrote, forward and backward. The bits depend on none of this.
+ * A block's sequences are ordered by falling length, so those that still have a step at t are the first ones;
+ * step t of the reverse direction is row length - 1 - t.
  *
  * Inside, PER_STEP means the stream of the layer's input, be it the data's or the target's.
  *
@@ -141,7 +143,7 @@ typedef struct Recurrent {
     } saved;
     struct {
         real *gates[2], *h[2]; /* instead of the saved ones where no backward is planned */
-        real *bias;            /* [GP] interleaved: what (a) adds */
+        real *bias;            /* [D, GP] interleaved: what (a) adds */
         real *bias_inside;     /* [D, GP] what (b) adds */
         real *dbias;           /* [GH] */
         real *dx;              /* [R, DH] gradient of what an upper layer reads */
@@ -168,6 +170,7 @@ const char *recurrent_advice(const Layer *layer);
 typedef struct Block {
     size_t count;
     bool split;             /* threads share its units */
+    bool own;               /* its thread computes (a) for its rows */
     const size_t *sequence; /* [count], by falling length */
     size_t *row, *before;   /* [count] for the step at hand */
     real *h[2], *c;         /* [count, ldblock] forward */
@@ -179,6 +182,7 @@ typedef struct Block {
 typedef struct Blocks {
     size_t count, sequences;
     bool split; /* blocks follow each other, all threads sharing the units of each */
+    bool own;   /* a block's thread computes (a) too; the same thread in every pass */
 } Blocks;
 
 /* Deals the sequences out to blocks (index.order) of near equal work. */
@@ -186,6 +190,8 @@ Blocks blocks_deal(Recurrent *self, const Rows *rows);
 /* Does `run` for every block and direction d of layer l: a thread a block, or all threads one after the other. */
 typedef void BlockRun(const Layer *layer, const Pass *pass, size_t l, size_t d, const Block *block);
 void blocks_run(const Layer *layer, const Pass *pass, Blocks blocks, size_t l, BlockRun *run);
+/* C = (start) + A B for the rows of a block's sequences, by the calling thread; `product` is that of all rows. */
+void block_product(const Rows *rows, const Block *block, const Gemm *product);
 /* The calling thread's memory for the recurrent product of a group of units (Block.pre). */
 real *blocks_pre(const Recurrent *self);
 

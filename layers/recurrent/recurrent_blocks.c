@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include "comm/region.h"
+#include "layers/ops/ops.h"
 #include "layers/recurrent/recurrent.h"
 
 static size_t divide_up(size_t a, size_t b) {
@@ -34,6 +35,13 @@ static bool shares_units(const Recurrent *self, size_t sequences, size_t share) 
     return share <= FEW_ROWS && (more_rows || idle) && sequences * self->H > LEAST_WORK / self->gates;
 }
 
+/* Whether threads that compute all of their blocks' products are done at about the same time. */
+static bool is_even(size_t sequences, size_t blocks, size_t tasks, size_t threads) {
+    enum { SHARE = 16 };
+    const size_t largest = divide_up(sequences, blocks);
+    return threads > 1 && tasks % threads == 0 && (largest * blocks - sequences) * SHARE <= sequences;
+}
+
 Blocks blocks_deal(Recurrent *self, const Rows *rows) {
     size_t B = rows->sequences, D = self->D, threads = self->threads;
     if (B == 0) return (Blocks){0};
@@ -45,10 +53,12 @@ Blocks blocks_deal(Recurrent *self, const Rows *rows) {
     if (blocks > B) blocks = B;
 
     sort_by_length(self, rows);
-    /* Dealt in turn, so that each block gets its part of the long ones. */
+    const size_t *sorted = self->index.sorted;
+    const bool equal = length_of(rows, sorted[0]) == length_of(rows, sorted[B - 1]);
+    /* Dealt in turn, so that each block gets its part of the long ones; equal ones so that blocks are rows in order. */
     for (size_t i = 0; i < B; i++)
-        self->index.order[block_start(B, blocks, i % blocks) + i / blocks] = self->index.sorted[i];
-    return (Blocks){blocks, B, split};
+        self->index.order[equal ? i : block_start(B, blocks, i % blocks) + i / blocks] = sorted[i];
+    return (Blocks){blocks, B, split, !split && is_even(B, blocks, blocks * D, threads)};
 }
 
 static Block blocks_get(const Recurrent *self, Blocks blocks, size_t b) {
@@ -56,7 +66,8 @@ static Block blocks_get(const Recurrent *self, Blocks blocks, size_t b) {
     size_t first = block_start(blocks.sequences, blocks.count, b);
     size_t end = block_start(blocks.sequences, blocks.count, b + 1);
     real *scratch = self->tmp.scratch + thread * self->scratch;
-    Block block = {.count = end - first, .split = blocks.split, .sequence = self->index.order + first};
+    Block block = {
+        .count = end - first, .split = blocks.split, .own = blocks.own, .sequence = self->index.order + first};
     block.row = self->index.row + thread * 2 * rows;
     block.before = block.row + rows;
     /* Forward and backward use the same memory in turn. */
@@ -67,6 +78,33 @@ static Block blocks_get(const Recurrent *self, Blocks blocks, size_t b) {
     block.dc = block.dh + rows * self->ldblock;
     block.dgates = block.dc + rows * self->ldblock;
     return block;
+}
+
+/* Rows of sequences that follow each other are multiplied at once. */
+static void product_panels(const Rows *rows, const Block *block, const Gemm *panels) {
+    for (size_t i = 0, end = 0; i < block->count; i = end) {
+        end = i + 1;
+        while (end < block->count && block->sequence[end] == block->sequence[end - 1] + 1) end++;
+        Gemm part = *panels;
+        const size_t first = rows->offset[block->sequence[i]];
+        part.m = rows->offset[block->sequence[end - 1] + 1] - first;
+        part.a += first * part.lda;
+        part.c += first * part.ldc;
+        gemm_serial(&part);
+    }
+    ops_pause();
+}
+
+void block_product(const Rows *rows, const Block *block, const Gemm *product) {
+    enum { COLUMNS = 16 * PANEL }; /* whose part of B stays in a cache for all rows */
+    for (size_t j = 0; j < product->n; j += COLUMNS) {
+        Gemm panels = *product;
+        panels.n = product->n - j < COLUMNS ? product->n - j : COLUMNS;
+        panels.b += packed_count(product->k, j);
+        panels.c += j;
+        if (panels.bias) panels.bias += j;
+        product_panels(rows, block, &panels);
+    }
 }
 
 real *blocks_pre(const Recurrent *self) {
@@ -88,7 +126,12 @@ void blocks_run(const Layer *layer, const Pass *pass, Blocks blocks, size_t l, B
         return;
     }
     PARALLEL(tasks > 1 ? self->threads : 1, pass->rows.sequences * self->D) {
+        if (blocks.own) {
+#pragma omp for schedule(static) nowait
+            for (size_t task = 0; task < tasks; task++) run_task(layer, pass, blocks, l, run, task);
+        } else {
 #pragma omp for schedule(dynamic, 1) nowait
-        for (size_t task = 0; task < tasks; task++) run_task(layer, pass, blocks, l, run, task);
+            for (size_t task = 0; task < tasks; task++) run_task(layer, pass, blocks, l, run, task);
+        }
     }
 }

@@ -38,25 +38,26 @@ static void gather_bias(const Recurrent *self, const Stream *stream, bool inside
         }
 }
 
+static void gather_biases(const Recurrent *self, size_t l) {
+    for (size_t d = 0; d < self->D && self->has_bias; d++) {
+        gather_bias(self, &self->stream[l * self->D + d], false, self->tmp.bias + d * self->gates);
+        gather_bias(self, &self->stream[l * self->D + d], true, self->tmp.bias_inside + d * self->gates);
+    }
+}
+
 /* (a) */
-static void input_product(const Layer *layer, const Pass *pass, size_t l, size_t d) {
+static Gemm input_product(const Layer *layer, const Pass *pass, size_t l, size_t d) {
     const Recurrent *self = layer->self;
     const Stream *stream = &self->stream[l * self->D + d];
-    const real *bias = NULL;
-    if (self->has_bias) {
-        gather_bias(self, stream, false, self->tmp.bias);
-        gather_bias(self, stream, true, self->tmp.bias_inside + d * self->gates);
-        bias = self->tmp.bias;
-    }
-    gemm(&(Gemm){.m = rows_of(&pass->rows, PER_STEP),
-                 .n = self->gates,
-                 .k = stream->ih.k,
-                 .a = recurrent_x(layer, pass, l),
-                 .lda = stream->ih.k,
-                 .b = stream->ih.v,
-                 .c = recurrent_gates(self, l, d),
-                 .ldc = self->gates,
-                 .bias = bias});
+    return (Gemm){.m = rows_of(&pass->rows, PER_STEP),
+                  .n = self->gates,
+                  .k = stream->ih.k,
+                  .a = recurrent_x(layer, pass, l),
+                  .lda = stream->ih.k,
+                  .b = stream->ih.v,
+                  .c = recurrent_gates(self, l, d),
+                  .ldc = self->gates,
+                  .bias = self->has_bias ? self->tmp.bias + d * self->gates : NULL};
 }
 
 /* The state a block starts from, into h[0] and c. */
@@ -144,7 +145,7 @@ static void step_forward_shared(const Recurrent *self, size_t index, bool begins
     }
 }
 
-/* (b) and (c) of one block, all steps. */
+/* (b) and (c) of one block, all steps; (a) too where the block's thread does all of it. */
 static void block_forward(const Layer *layer, const Pass *pass, size_t l, size_t d, const Block *block, bool again) {
     const Recurrent *self = layer->self;
     const size_t index = l * self->D + d;
@@ -164,6 +165,8 @@ static void block_forward(const Layer *layer, const Pass *pass, size_t l, size_t
                         .out = out ? out + stream->column : NULL,
                         .ldout = self->features,
                         .keep = pass->backward && (again || !self->recomputes || l + 1 == self->L)};
+    const Gemm input = input_product(layer, pass, l, d);
+    if (block->own) block_product(rows, block, &input);
     load_state(self, index, pass, block);
     for (size_t t = 0;; t++) {
         ops_pause();
@@ -199,7 +202,11 @@ static void forward_again(const Layer *layer, const Pass *pass, size_t l, size_t
 void recurrent_layer_forward(const Layer *layer, const Pass *pass, Blocks blocks, size_t l, bool again) {
     const Recurrent *self = layer->self;
     if (l > 0 && recurrent_drops(self, pass)) drop_between(layer, pass, l);
-    for (size_t d = 0; d < self->D; d++) input_product(layer, pass, l, d);
+    gather_biases(self, l);
+    for (size_t d = 0; d < self->D && !blocks.own; d++) {
+        const Gemm input = input_product(layer, pass, l, d);
+        gemm(&input);
+    }
     blocks_run(layer, pass, blocks, l, again ? forward_again : forward_first);
 }
 

@@ -125,7 +125,7 @@ static void plan_memory(const Layer *layer, Plan *plan) {
         for (size_t d = 0; d < self->D; d++) plan_tmp(plan, &self->tmp.gates[d], rows * self->gates);
         for (size_t l = 0; l + 1 < self->L && l < 2; l++) plan_tmp(plan, &self->tmp.h[l], rows * self->features);
     }
-    plan_tmp(plan, &self->tmp.bias, self->gates);
+    plan_tmp(plan, &self->tmp.bias, self->D * self->gates);
     plan_tmp(plan, &self->tmp.bias_inside, self->D * self->gates);
     plan_tmp(plan, &self->tmp.scratch, self->threads * self->scratch);
     plan_index(plan, &self->index.order, sequences);
