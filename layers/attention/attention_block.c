@@ -257,8 +257,10 @@ void attention_forward(const AttentionBlock *block, const Pass *pass, const Atte
     if (carries) append_past(block, pass, saved);
     if (past) attend_past(block, pass, &attention); /* (2) */
     else op_attention(&attention);
-    if (block->O)
-        dense_forward(&block->out, rows_of(&pass->rows, block->grain), saved->context, P, y, block->O); /* (3) */
+    if (!block->O) return;
+    Residual residual = {block->O, work->residual, y};
+    dense_forward_then(&block->out, rows_of(&pass->rows, block->grain), saved->context, y,
+                       work->residual ? residual_add : NULL, &residual); /* (3) */
 }
 
 AttentionSet attention_set(const AttentionBlock *block) {

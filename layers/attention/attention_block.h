@@ -39,6 +39,7 @@ typedef struct AttentionWork {
     real *dq, *dkv, *dcontext; /* dcontext only where there is an output projection */
     real *delta;               /* [heads, R] */
     real *scratch;             /* of the threads */
+    const real *residual;      /* [R, O] forward adds it to y; NULL: nothing; where there is an output projection */
 } AttentionWork;
 
 typedef struct AttentionBlock {

@@ -29,29 +29,54 @@ Status dense_plan(Dense *dense, Layer *layer, Plan *plan, const char *prefix, In
     return plan_packed(plan, &dense->backward, dense->weight, PACK_PLAIN, in_order(dense->O));
 }
 
+static Gemm forward_of(const Dense *dense, size_t rows, const real *x, size_t ldx, real *y, size_t ldy) {
+    return (Gemm){.m = rows,
+                  .n = dense->O,
+                  .k = dense->I,
+                  .a = x,
+                  .lda = ldx,
+                  .b = dense->forward.v,
+                  .c = y,
+                  .ldc = ldy,
+                  .bias = dense->bias ? dense->bias->v : NULL};
+}
+
+static Gemm input_gradient_of(const Dense *dense, size_t rows, const real *dy, size_t lddy, real *dx, size_t lddx) {
+    return (Gemm){
+        .m = rows, .n = dense->I, .k = dense->O, .a = dy, .lda = lddy, .b = dense->backward.v, .c = dx, .ldc = lddx};
+}
+
 void dense_forward(const Dense *dense, size_t rows, const real *x, size_t ldx, real *y, size_t ldy) {
-    gemm(&(Gemm){.m = rows,
-                 .n = dense->O,
-                 .k = dense->I,
-                 .a = x,
-                 .lda = ldx,
-                 .b = dense->forward.v,
-                 .c = y,
-                 .ldc = ldy,
-                 .bias = dense->bias ? dense->bias->v : NULL});
+    const Gemm product = forward_of(dense, rows, x, ldx, y, ldy);
+    gemm(&product);
 }
 
 void dense_input_gradient(const Dense *dense, size_t rows, const real *dy, size_t lddy, real *dx, size_t lddx,
                           bool add) {
-    gemm(&(Gemm){.m = rows,
-                 .n = dense->I,
-                 .k = dense->O,
-                 .a = dy,
-                 .lda = lddy,
-                 .b = dense->backward.v,
-                 .c = dx,
-                 .ldc = lddx,
-                 .accumulate = add});
+    Gemm product = input_gradient_of(dense, rows, dy, lddy, dx, lddx);
+    product.accumulate = add;
+    gemm(&product);
+}
+
+void dense_forward_then(const Dense *dense, size_t rows, const real *x, real *y, GemmFinish *finish, void *context) {
+    Gemm product = forward_of(dense, rows, x, dense->I, y, dense->O);
+    product.finish = finish;
+    product.context = context;
+    gemm(&product);
+}
+
+void dense_input_gradient_then(const Dense *dense, size_t rows, const real *dy, real *dx, GemmFinish *finish,
+                               void *context) {
+    Gemm product = input_gradient_of(dense, rows, dy, dense->O, dx, dense->I);
+    product.finish = finish;
+    product.context = context;
+    gemm(&product);
+}
+
+void residual_add(void *context, size_t row, size_t rows, size_t column, size_t columns) {
+    const Residual *r = context;
+    const size_t at = row * r->features + column;
+    op_add_rows(rows, columns, r->x + at, r->y + at, r->features);
 }
 
 typedef struct DenseLeaf {
@@ -135,6 +160,7 @@ void norm_gradients(const Norm *norm, const Pass *pass, const real *x, const Nor
     if (norm->bias) grad_shards(pass, norm->bias, norm_bias_leaf, &leaf);
 }
 
-void norm_backward(const Norm *norm, size_t rows, const real *x, const NormSaved *saved, const real *dy, real *dx) {
-    op_layer_norm_backward(rows, norm->F, x, norm->weight->v, saved->mean, saved->rstd, dy, dx);
+void norm_backward(const Norm *norm, size_t rows, const real *x, const NormSaved *saved, const real *dy, real *dx,
+                   bool add) {
+    op_layer_norm_backward(rows, norm->F, x, norm->weight->v, saved->mean, saved->rstd, dy, dx, add);
 }

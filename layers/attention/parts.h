@@ -11,6 +11,7 @@
 #define LOCKSTEP_LAYERS_ATTENTION_PARTS_H
 
 #include "layers/layer.h"
+#include "layers/ops/gemm.h"
 
 typedef struct Dense {
     size_t I, O;
@@ -25,7 +26,19 @@ MUST_CHECK Status dense_plan(Dense *dense, Layer *layer, Plan *plan, const char 
 void dense_forward(const Dense *dense, size_t rows, const real *x, size_t ldx, real *y, size_t ldy);
 void dense_input_gradient(const Dense *dense, size_t rows, const real *dy, size_t lddy, real *dx, size_t lddx,
                           bool add);
+/* The same with all rows close together, and what follows each part of the result (gemm.h). */
+void dense_forward_then(const Dense *dense, size_t rows, const real *x, real *y, GemmFinish *finish, void *context);
+void dense_input_gradient_then(const Dense *dense, size_t rows, const real *dy, real *dx, GemmFinish *finish,
+                               void *context);
 void dense_gradients(const Dense *dense, const Pass *pass, const real *dy, size_t lddy, const real *x, size_t ldx);
+
+/* A GemmFinish: adds rows of x to those of y. */
+typedef struct Residual {
+    size_t features;
+    const real *x;
+    real *y;
+} Residual;
+void residual_add(void *context, size_t row, size_t rows, size_t column, size_t columns);
 
 /* nn.Linear's initial values. */
 Init dense_init(size_t inputs);
@@ -47,7 +60,8 @@ void norm_plan_saved(const Norm *norm, Plan *plan, NormSaved *saved);
 /* Writes saved; the same again for the same x. */
 void norm_forward(const Norm *norm, size_t rows, const real *x, real *y, const NormSaved *saved);
 void norm_gradients(const Norm *norm, const Pass *pass, const real *x, const NormSaved *saved, const real *dy);
-/* dx may be dy. */
-void norm_backward(const Norm *norm, size_t rows, const real *x, const NormSaved *saved, const real *dy, real *dx);
+/* dx (+)= its gradient; without `add` it may be dy. */
+void norm_backward(const Norm *norm, size_t rows, const real *x, const NormSaved *saved, const real *dy, real *dx,
+                   bool add);
 
 #endif

@@ -83,7 +83,7 @@ static void layer_norm_backward(Layer *layer, const Pass *pass) {
     const Value *in = layer->in[0];
     if (in->g)
         op_layer_norm_backward(rows_of(&pass->rows, in->grain), in->features, in->v, values_of(self->weight),
-                               self->saved.mean, self->saved.rstd, layer->out[0]->g, in->g); /* (2) */
+                               self->saved.mean, self->saved.rstd, layer->out[0]->g, in->g, false); /* (2) */
     if (self->weight) grad_shards(pass, self->weight, weight_leaf, layer);
     if (self->bias) grad_shards(pass, self->bias, bias_leaf, layer);
 }

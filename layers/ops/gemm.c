@@ -92,6 +92,7 @@ static void gemm_part(const Gemm *gemm, Share rows, Share panels) {
             part.c += i * gemm->ldc + j;
             if (part.bias) part.bias += j;
             gemm_serial(&part);
+            if (gemm->finish) gemm->finish(gemm->context, i, part.m, j, part.n);
             ops_pause();
         }
 }
@@ -100,7 +101,11 @@ void gemm(const Gemm *gemm) {
     enum { ROWS = 24, PANELS = 4 }; /* the least part worth a thread */
     const size_t panels = panel_count(gemm->n);
     if (gemm->m == 0 || gemm->n == 0) return;
-    PARALLEL(is_small(gemm->m, gemm->n, gemm->k) ? 1 : ops_threads(), pieces(gemm->m, ROWS) * pieces(panels, PANELS)) {
+    if (is_small(gemm->m, gemm->n, gemm->k)) {
+        gemm_part(gemm, (Share){0, gemm->m}, (Share){0, panels});
+        return;
+    }
+    PARALLEL(ops_threads(), pieces(gemm->m, ROWS) * pieces(panels, PANELS)) {
         const size_t team = (size_t)omp_get_num_threads(), me = (size_t)omp_get_thread_num(),
                      parts = row_parts(gemm->m, panels, team), each = team / parts;
         gemm_part(gemm, share_of(gemm->m, 1, me / each, parts), share_of(panels, 1, me % each, each));

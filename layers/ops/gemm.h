@@ -61,6 +61,7 @@ void pack_plain(const real *w, size_t ldw, Interleave gates, size_t n, size_t fi
 
 /* C [m, n] = (start) + A [m, k] * B, B packed. start: 0, bias [n] or, with accumulate, C itself
  * (bias is added first then too). */
+typedef void GemmFinish(void *context, size_t row, size_t rows, size_t column, size_t columns);
 typedef struct Gemm {
     size_t m, n, k;
     const real *a;
@@ -72,6 +73,10 @@ typedef struct Gemm {
     bool accumulate;
     /* Rows of the packed operand of which b is rows [0, k); 0: k. */
     size_t b_k;
+    /* Of gemm alone; NULL: none. Called once for each part of C when it is complete, by the thread that has it in its
+     * cache; parts are cut anyhow. */
+    GemmFinish *finish;
+    void *context;
 } Gemm;
 
 /* By the calling thread alone: may be called inside a parallel region. */

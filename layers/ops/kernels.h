@@ -39,6 +39,7 @@ typedef struct LayerNormBackward {
     size_t rows, features;
     const real *x, *weight, *mean, *rstd, *dy;
     real *dx, *dweight, *dbias;
+    bool add;
 } LayerNormBackward;
 
 typedef struct CrossEntropy {
@@ -56,11 +57,13 @@ typedef struct CrossEntropy {
 typedef struct RowKernels {
     void (*activation)(Activation kind, size_t n, const real *x, real *y);
     void (*activation_backward)(Activation kind, size_t n, const real *x, const real *dy, real *dx);
+    void (*scale)(size_t n, real by, real *x);
     void (*add)(size_t n, const real *x, real *y);
     /* Word j of counter (c, time, position, step), c = 16 b + l, decides feature 64 b + 16 j + l; it is
      * dropped if the word is below `threshold`, else multiplied by `scale`. */
+    /* y = dropped x, with `add` (NULL: none) plus that */
     void (*dropout)(const uint32_t key[2], const uint32_t counter[3], uint32_t threshold, real scale, size_t features,
-                    const real *x, real *y);
+                    const real *x, const real *add, real *y);
     void (*layer_norm)(const LayerNorm *n, size_t first, size_t end);
     void (*layer_norm_backward)(const LayerNormBackward *n, size_t first, size_t end);
     void (*layer_norm_gradients)(const LayerNormBackward *n, size_t first, size_t end);

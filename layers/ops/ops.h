@@ -31,6 +31,11 @@ void ops_pause(void);
 typedef enum Activation { ACT_RELU, ACT_GELU, ACT_GELU_TANH, ACT_TANH, ACT_SIGMOID } Activation;
 void op_activation(Activation kind, size_t n, const real *x, real *y);
 void op_activation_backward(Activation kind, size_t n, const real *x, const real *dy, real *dx);
+/* By the calling thread, of n columns of `rows` rows ld apart: y = x + y; y = f(x); dx = (scale dx) f'(x). */
+void op_add_rows(size_t rows, size_t n, const real *x, real *y, size_t ld);
+void op_activation_rows(Activation kind, size_t rows, size_t n, const real *x, real *y, size_t ld);
+void op_activation_backward_rows(Activation kind, size_t rows, size_t n, const real *x, real *dx, size_t ld,
+                                 real scale);
 
 /* y = x + y; y = x; y = 0. Threaded. */
 void op_add(size_t n, const real *x, real *y);
@@ -57,13 +62,16 @@ typedef struct DropoutKey {
 } DropoutKey;
 void op_dropout(DropoutKey key, real p, size_t sequences, const size_t *offset, const uint64_t *position,
                 size_t features, const real *x, size_t ldx, real *y, size_t ldy);
+/* y [., features] = add + the dropped y, as op_dropout and then op_add. */
+void op_dropout_add(DropoutKey key, real p, size_t sequences, const size_t *offset, const uint64_t *position,
+                    size_t features, const real *add, real *y);
 
 /* Rows of layer normalisation (Ba et al. 2016): y = (x - mean) * rstd * weight + bias; weight and bias may
- * be NULL. Keeps mean and rstd [rows]. Threaded over rows. */
+ * be NULL. Keeps mean and rstd [rows]. Backward with `add`: dx += the gradient. Threaded over rows. */
 void op_layer_norm(size_t rows, size_t features, real eps, const real *x, const real *weight, const real *bias, real *y,
                    real *mean, real *rstd);
 void op_layer_norm_backward(size_t rows, size_t features, const real *x, const real *weight, const real *mean,
-                            const real *rstd, const real *dy, real *dx);
+                            const real *rstd, const real *dy, real *dx, bool add);
 /* dweight[f] = sum over rows of dy * (x - mean) * rstd, dbias[f] = sum of dy, written, in blocks of 256
  * rows in order. Threaded over features. Either may be NULL. */
 void op_layer_norm_gradients(size_t rows, size_t features, const real *x, const real *mean, const real *rstd,

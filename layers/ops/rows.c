@@ -15,6 +15,22 @@ void op_activation_backward(Activation kind, size_t n, const real *x, const real
     EACH_FLAT(n, ops_kernels->rows.activation_backward(kind, count, x + first, dy + first, dx + first));
 }
 
+void op_add_rows(size_t rows, size_t n, const real *x, real *y, size_t ld) {
+    for (size_t r = 0; r < rows; r++) ops_kernels->rows.add(n, x + r * ld, y + r * ld);
+}
+
+void op_activation_rows(Activation kind, size_t rows, size_t n, const real *x, real *y, size_t ld) {
+    for (size_t r = 0; r < rows; r++) ops_kernels->rows.activation(kind, n, x + r * ld, y + r * ld);
+}
+
+void op_activation_backward_rows(Activation kind, size_t rows, size_t n, const real *x, real *dx, size_t ld,
+                                 real scale) {
+    for (size_t r = 0; r < rows; r++) {
+        if (scale != 1) ops_kernels->rows.scale(n, scale, dx + r * ld);
+        ops_kernels->rows.activation_backward(kind, n, x + r * ld, dx + r * ld, dx + r * ld);
+    }
+}
+
 void op_add(size_t n, const real *x, real *y) {
     EACH_FLAT(n, ops_kernels->rows.add(count, x + first, y + first));
 }
@@ -88,6 +104,7 @@ typedef struct Dropout {
     size_t features;
     const real *x;
     size_t ldx;
+    const real *add; /* NULL, or rows as wide as y's */
     real *y;
     size_t ldy;
 } Dropout;
@@ -110,27 +127,45 @@ static void dropout_rows(const Dropout *d, size_t first, size_t count) {
         const uint32_t key[2] = {d->site[0], d->site[1] ^ (uint32_t)(d->position[s] >> 32)};
         const uint32_t counter[3] = {(uint32_t)(r - d->offset[s]), (uint32_t)d->position[s], d->step};
         ops_kernels->rows.dropout(key, counter, d->threshold, d->scale, d->features, d->x + r * d->ldx,
-                                  d->y + r * d->ldy);
+                                  d->add ? d->add + r * d->ldy : NULL, d->y + r * d->ldy);
     }
+}
+
+static void dropout(DropoutKey key, real p, Dropout d) {
+    /* p = 1: what the threshold lets through is multiplied by 0. */
+    d.step = (uint32_t)key.step;
+    d.threshold = p < 1 ? (uint32_t)((double)p * 0x1p32) : UINT32_MAX;
+    d.scale = p < 1 ? 1 / (1 - p) : 0;
+    const size_t rows = d.sequences ? d.offset[d.sequences] : 0;
+    dropout_key(key, d.site);
+    EACH_ROWS(rows, d.features, dropout_rows(&d, first, count));
 }
 
 void op_dropout(DropoutKey key, real p, size_t sequences, const size_t *offset, const uint64_t *position,
                 size_t features, const real *x, size_t ldx, real *y, size_t ldy) {
-    /* p = 1: what the threshold lets through is multiplied by 0. */
-    Dropout d = {.step = (uint32_t)key.step,
-                 .threshold = p < 1 ? (uint32_t)((double)p * 0x1p32) : UINT32_MAX,
-                 .scale = p < 1 ? 1 / (1 - p) : 0,
-                 .sequences = sequences,
-                 .offset = offset,
-                 .position = position,
-                 .features = features,
-                 .x = x,
-                 .ldx = ldx,
-                 .y = y,
-                 .ldy = ldy};
-    const size_t rows = sequences ? offset[sequences] : 0;
-    dropout_key(key, d.site);
-    EACH_ROWS(rows, features, dropout_rows(&d, first, count));
+    dropout(key, p,
+            (Dropout){.sequences = sequences,
+                      .offset = offset,
+                      .position = position,
+                      .features = features,
+                      .x = x,
+                      .ldx = ldx,
+                      .y = y,
+                      .ldy = ldy});
+}
+
+void op_dropout_add(DropoutKey key, real p, size_t sequences, const size_t *offset, const uint64_t *position,
+                    size_t features, const real *add, real *y) {
+    dropout(key, p,
+            (Dropout){.sequences = sequences,
+                      .offset = offset,
+                      .position = position,
+                      .features = features,
+                      .x = y,
+                      .ldx = features,
+                      .add = add,
+                      .y = y,
+                      .ldy = features});
 }
 
 /* ---- rows ---------------------------------------------------------------------------------------------- */
@@ -150,9 +185,16 @@ void op_layer_norm(size_t rows, size_t features, real eps, const real *x, const 
 }
 
 void op_layer_norm_backward(size_t rows, size_t features, const real *x, const real *weight, const real *mean,
-                            const real *rstd, const real *dy, real *dx) {
-    const LayerNormBackward a = {
-        .rows = rows, .features = features, .x = x, .weight = weight, .mean = mean, .rstd = rstd, .dy = dy, .dx = dx};
+                            const real *rstd, const real *dy, real *dx, bool add) {
+    const LayerNormBackward a = {.rows = rows,
+                                 .features = features,
+                                 .x = x,
+                                 .weight = weight,
+                                 .mean = mean,
+                                 .rstd = rstd,
+                                 .dy = dy,
+                                 .dx = dx,
+                                 .add = add};
     EACH_ROWS(rows, features, ops_kernels->rows.layer_norm_backward(&a, first, first + count));
 }
 

@@ -72,7 +72,7 @@ typedef struct TransformerConfig {
 typedef struct TransformerSaved {
     AttentionSaved attention[TRANSFORMER_ATTENTIONS];
     real *mid[TRANSFORMER_ATTENTIONS]; /* [R, E] the residual sums */
-    real *hidden;                      /* [R, F] relu: its result; gelu: what it acts on */
+    real *hidden;                      /* [R, F] relu: what linear2 reads; gelu: what it acts on */
     NormSaved norm[TRANSFORMER_ATTENTIONS + 1];
 } TransformerSaved;
 
@@ -152,9 +152,12 @@ static inline real *transformer_end(const Layer *layer, size_t l) {
     return self->layer[self->trains ? l : 0].end;
 }
 
+/* y [R, E] = s + y dropped at a site; where dropout acts. */
+void transformer_drop_add(const Layer *layer, const Pass *pass, size_t l, TransformerSite site, const real *s, real *y);
+
 /* What layer l reads: the input, the layer below's result, or (post-norm) that normalised, into `memory`. */
 const real *transformer_input(const Layer *layer, size_t rows, size_t l, real *memory);
-/* What linear2 of layer l reads, made of saved.hidden. */
+/* What linear2 of layer l read, made of saved.hidden. */
 const real *transformer_active(const Layer *layer, const Pass *pass, size_t l);
 /* Makes what layer l saved again, all but its end. */
 void transformer_again(const Layer *layer, const Pass *pass, size_t l);

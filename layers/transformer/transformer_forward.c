@@ -9,30 +9,47 @@ static void attend(const Layer *layer, const Pass *pass, size_t l, size_t a, con
     const TransformerSaved *saved = transformer_saved(self, l);
     const real *const x[] = {read, a > 0 ? layer->in[a]->v : NULL};
     real *mid = saved->mid[a];
-    attention_forward(&self->layer[l].attention[a], pass, &saved->attention[a], &self->tmp.attention[a], x, mid);
+    AttentionWork work = self->tmp.attention[a];
+    work.residual = transformer_drops(self, pass) ? NULL : s;
+    attention_forward(&self->layer[l].attention[a], pass, &saved->attention[a], &work, x, mid);
     attention_show(&self->layer[l].attention[a], layer, pass, &saved->attention[a], &self->tmp.attention[a],
                    l * self->A + a);
-    transformer_drop(layer, pass, l, a == 0 ? SITE_ATTENTION : SITE_MEMORY, self->E, mid, mid);
-    op_add(transformer_rows(self, pass) * self->E, s, mid);
+    if (!work.residual) transformer_drop_add(layer, pass, l, a == 0 ? SITE_ATTENTION : SITE_MEMORY, s, mid);
 }
 
-/* (3), first half: saved.hidden from y. */
-static void widen(const Layer *layer, const Pass *pass, size_t l, const real *y) {
+typedef struct Activate {
+    Activation activation;
+    size_t F;
+    const real *hidden;
+    real *active;
+} Activate;
+
+static void activate(void *context, size_t row, size_t rows, size_t column, size_t columns) {
+    const Activate *a = context;
+    const size_t at = row * a->F + column;
+    op_activation_rows(a->activation, rows, columns, a->hidden + at, a->active + at, a->F);
+}
+
+/* (3), first half: saved.hidden from y; the same and what linear2 reads. */
+static const real *widen(const Layer *layer, const Pass *pass, size_t l, const real *y) {
     const Transformer *self = layer->self;
-    const size_t rows = transformer_rows(self, pass);
-    real *hidden = transformer_saved(self, l)->hidden;
-    dense_forward(&self->layer[l].linear1, rows, y, self->E, hidden, self->F);
-    if (self->activation == ACT_RELU) op_activation(ACT_RELU, rows * self->F, hidden, hidden);
+    real *hidden = transformer_saved(self, l)->hidden,
+         *active = self->activation == ACT_RELU ? hidden : self->tmp.active;
+    Activate a = {self->activation, self->F, hidden, active};
+    dense_forward_then(&self->layer[l].linear1, transformer_rows(self, pass), y, hidden, activate, &a);
+    transformer_drop(layer, pass, l, SITE_HIDDEN, self->F, active, active);
+    return active;
 }
 
 /* (3): end = s + dropped network of y. */
 static void feed_forward(const Layer *layer, const Pass *pass, size_t l, const real *s, const real *y, real *end) {
     const Transformer *self = layer->self;
     const size_t rows = transformer_rows(self, pass);
-    widen(layer, pass, l, y);
-    dense_forward(&self->layer[l].linear2, rows, transformer_active(layer, pass, l), self->F, end, self->E);
-    transformer_drop(layer, pass, l, SITE_FEEDFORWARD, self->E, end, end);
-    op_add(rows * self->E, s, end);
+    const bool drops = transformer_drops(self, pass);
+    const real *active = widen(layer, pass, l, y);
+    Residual r = {self->E, s, end};
+    dense_forward_then(&self->layer[l].linear2, rows, active, end, drops ? NULL : residual_add, &r);
+    if (drops) transformer_drop_add(layer, pass, l, SITE_FEEDFORWARD, s, end);
 }
 
 /* A layer's norms are the last that it declares: all of its parameters, up to this one's. */

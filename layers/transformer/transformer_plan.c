@@ -85,7 +85,7 @@ static void plan_memory(const Layer *layer, Plan *plan) {
         if (!self->norm_first || config->norm || l + 1 < self->L) plan_saved(plan, &self->layer[l].end, rows * E);
     plan_tmp(plan, &self->tmp.x, rows * E);
     plan_tmp(plan, &self->tmp.y, rows * E);
-    if (self->activation == ACT_GELU || self->dropout > 0) plan_tmp(plan, &self->tmp.active, rows * F);
+    if (self->activation == ACT_GELU) plan_tmp(plan, &self->tmp.active, rows * F);
     for (size_t a = 0; a < self->A; a++)
         attention_plan_scratch(&self->layer[0].attention[a], plan, &self->tmp.attention[a]);
     if (!self->trains) return;
@@ -163,15 +163,26 @@ bool transformer_set(const Layer *layer, size_t i, AttentionSet *set) {
 
 /* ---- what forward and backward share ----------------------------------------------------------------------- */
 
+static DropoutKey transformer_key(const Layer *layer, const Pass *pass, size_t l, TransformerSite site) {
+    return (DropoutKey){pass->seed, pass->step, layer->key, transformer_site(layer->self, l, site)};
+}
+
 void transformer_drop(const Layer *layer, const Pass *pass, size_t l, TransformerSite site, size_t features,
                       const real *x, real *y) {
     const Transformer *self = layer->self;
     const Rows *rows = &pass->rows;
-    const DropoutKey key = {pass->seed, pass->step, layer->key, transformer_site(self, l, site)};
     if (transformer_drops(self, pass))
-        op_dropout(key, (real)self->dropout, rows->sequences, rows_offset(rows, self->grain), rows->position, features,
-                   x, features, y, features);
+        op_dropout(transformer_key(layer, pass, l, site), (real)self->dropout, rows->sequences,
+                   rows_offset(rows, self->grain), rows->position, features, x, features, y, features);
     else if (x != y) op_copy(transformer_rows(self, pass) * features, x, y);
+}
+
+void transformer_drop_add(const Layer *layer, const Pass *pass, size_t l, TransformerSite site, const real *s,
+                          real *y) {
+    const Transformer *self = layer->self;
+    const Rows *rows = &pass->rows;
+    op_dropout_add(transformer_key(layer, pass, l, site), (real)self->dropout, rows->sequences,
+                   rows_offset(rows, self->grain), rows->position, self->E, s, y);
 }
 
 const real *transformer_input(const Layer *layer, size_t rows, size_t l, real *memory) {
@@ -185,11 +196,9 @@ const real *transformer_input(const Layer *layer, size_t rows, size_t l, real *m
 
 const real *transformer_active(const Layer *layer, const Pass *pass, size_t l) {
     const Transformer *self = layer->self;
-    const size_t count = transformer_rows(self, pass) * self->F;
-    real *hidden = transformer_saved(self, l)->hidden;
-    const bool relu = self->activation == ACT_RELU;
-    if (relu && !transformer_drops(self, pass)) return hidden;
-    if (!relu) op_activation(self->activation, count, hidden, self->tmp.active);
-    transformer_drop(layer, pass, l, SITE_HIDDEN, self->F, relu ? hidden : self->tmp.active, self->tmp.active);
-    return self->tmp.active;
+    real *hidden = transformer_saved(self, l)->hidden, *active = self->tmp.active;
+    if (self->activation == ACT_RELU) return hidden;
+    op_activation(self->activation, transformer_rows(self, pass) * self->F, hidden, active);
+    transformer_drop(layer, pass, l, SITE_HIDDEN, self->F, active, active);
+    return active;
 }

@@ -129,7 +129,7 @@ static uint64_t rows(void) {
         const size_t n = upto(20), f = upto(100);
         real *x = fill(0, n * f), *dy = fill(1, n * f), *weight = fill(2, f), *y = block[3], *stats = block[4];
         op_layer_norm(n, f, REAL(1e-5), x, weight, NULL, y, stats, stats + n);
-        op_layer_norm_backward(n, f, x, weight, stats, stats + n, dy, block[5]);
+        op_layer_norm_backward(n, f, x, weight, stats, stats + n, dy, block[5], false);
         op_layer_norm_gradients(n, f, x, stats, stats + n, dy, block[6], block[7]);
         digest_add(&digest, y, n * f);
         digest_add(&digest, stats, 2 * n);

@@ -154,7 +154,7 @@ static void check_layer_norm(size_t rows, size_t n, bool affine) {
     assert_true(want_dw && want_db);
     for (size_t i = 0; i < rows * n; i++) x[i] += 3;
     op_layer_norm(rows, n, 1e-5f, x, affine ? w : NULL, affine ? b : NULL, y, mean, rstd);
-    op_layer_norm_backward(rows, n, x, affine ? w : NULL, mean, rstd, dy, dx);
+    op_layer_norm_backward(rows, n, x, affine ? w : NULL, mean, rstd, dy, dx, false);
     op_layer_norm_gradients(rows, n, x, mean, rstd, dy, dw, db);
     for (size_t r = 0; r < rows; r++) {
         double m = 0, v = 0, sum_g = 0, sum_gh = 0;
@@ -324,7 +324,7 @@ static void do_everything(const float *x, const float *dy, Everything *e) {
     op_copy(ALL, x, e->gradient);
     op_cross_entropy(ALL_ROWS, ALL_FEATURES, e->gradient, ids, 7, 0.1f, true, e->loss, e->correct);
     op_layer_norm(ALL_ROWS, ALL_FEATURES, 1e-5f, x, dy, dy + 1, e->norm, e->mean, e->rstd);
-    op_layer_norm_backward(ALL_ROWS, ALL_FEATURES, x, dy, e->mean, e->rstd, dy, e->norm_dx);
+    op_layer_norm_backward(ALL_ROWS, ALL_FEATURES, x, dy, e->mean, e->rstd, dy, e->norm_dx, false);
     op_layer_norm_gradients(ALL_ROWS, ALL_FEATURES, x, e->mean, e->rstd, dy, e->dweight, e->dbias);
     const EmbeddingGradient gradient = {.rows = ALL_ROWS,
                                         .vocabulary = 20,
