@@ -3,7 +3,8 @@
  * rank_reduce.c: one rank of a test; the exit code is the verdict. Every rank works out by itself, from
  * the leaves, what all ranks together must come to, and compares bits.
  *
- *   rank_reduce reduce SHARDS COUNT   the ordered sum, publish, collect, distribute, agree, exchange
+ *   rank_reduce reduce SHARDS COUNT ...   exchange, messages, agreement, node memory; and for each pair of
+ *                                         numbers the ordered sum, publish, collect and distribute
  *   rank_reduce kill|stop RANK        that rank dies or stops at step 3; the others must not wait for ever
  *   rank_reduce chain LAST            so does the last, and every other one waits for the next
  *   rank_reduce measure COUNT         milliseconds of a sum and a publish */
@@ -352,9 +353,12 @@ int main(int argc, char **argv) {
     if (strcmp(task, "stop") == 0) lose(comm, SIGSTOP, number, false);
     if (strcmp(task, "chain") == 0) lose(comm, SIGSTOP, number, true);
     if (strcmp(task, "measure") == 0) measure(comm, number);
-    if (strcmp(task, "reduce") == 0 && argc == 4) {
+    if (strcmp(task, "reduce") == 0 && argc >= 4 && argc % 2 == 0) {
         check_talk(comm);
-        check_reduce(comm, number, strtoull(argv[3], NULL, 10));
+        for (int i = 2; i < argc && failures == 0; i += 2) {
+            check_reduce(comm, strtoull(argv[i], NULL, 10), strtoull(argv[i + 1], NULL, 10));
+            if (failures > 0) fprintf(stderr, "in %s shards of %s floats\n", argv[i], argv[i + 1]);
+        }
     } else if (strcmp(task, "measure") != 0) {
         failures++;
     }

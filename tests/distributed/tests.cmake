@@ -32,14 +32,11 @@ if(LOCKSTEP_MPI)
   set(MPIRUN ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG})
   foreach(ranks 1 2 3 4 5)
     foreach(share all none 2)
-      foreach(work "5 100000" "8 32768" "13 49168" "3 16")
-        string(REPLACE " " ";" arguments ${work})
-        string(REPLACE " " "_" suffix ${work})
-        set(name ranks_${ranks}_${share}_${suffix})
-        add_test(NAME ${name} COMMAND ${MPIRUN} ${ranks} ${MPIEXEC_PREFLAGS} $<TARGET_FILE:rank_reduce> reduce ${arguments})
-        set_tests_properties(${name} PROPERTIES LABELS mpi TIMEOUT 120 PROCESSORS 2
-          ENVIRONMENT "${TEST_ENVIRONMENT};LOCKSTEP_TIMEOUT=60;LOCKSTEP_SHARE=${share}")
-      endforeach()
+      set(name ranks_${ranks}_${share})
+      add_test(NAME ${name} COMMAND ${MPIRUN} ${ranks} ${MPIEXEC_PREFLAGS} $<TARGET_FILE:rank_reduce> reduce
+        5 100000 8 32768 13 49168 3 16)
+      set_tests_properties(${name} PROPERTIES LABELS mpi TIMEOUT 120 PROCESSORS 2
+        ENVIRONMENT "${TEST_ENVIRONMENT};LOCKSTEP_TIMEOUT=60;LOCKSTEP_SHARE=${share}")
     endforeach()
   endforeach()
 

@@ -19,7 +19,7 @@ if(LOCKSTEP_MPI)
                embedding_by_freq_max_norm embedding_by_freq_tied embedding_sparse embedding_sparse_adam
                embedding_sparse_adam_max_norm)
     add_test(NAME golden_ranks_${case} COMMAND test_golden ${CMAKE_CURRENT_SOURCE_DIR}/golden/${case}.h5 $<TARGET_FILE:lockstep> 2)
-    set_tests_properties(golden_ranks_${case} PROPERTIES LABELS "mpi;golden" PROCESSORS 2 TIMEOUT 120 ENVIRONMENT "${TEST_ENVIRONMENT}")
+    set_tests_properties(golden_ranks_${case} PROPERTIES LABELS "mpi;golden" PROCESSORS 1 TIMEOUT 120 ENVIRONMENT "${TEST_ENVIRONMENT}")
   endforeach()
 endif()
 

@@ -127,17 +127,61 @@ static void add_value(Text *text, const Key *key) {
     }
 }
 
-static void add_keys(Text *text, const Key *keys, const char *indent) {
+static void add_key(Text *text, const Key *key, const char *indent) {
     static const char *const times[] = {"90s", "3h50m", "01:30:00", "2d1s"};
+    add(text, "%s%s: ", indent, key->name);
+    if (strcmp(key->name, "max_time") == 0) add(text, "%s", times[below(COUNT(times))]);
+    else if (strcmp(key->name, "recompute") == 0) add(text, below(2) ? "all" : "n-0");
+    else if (key_is_validation(key) && below(2)) add_string(text);
+    else add_value(text, key);
+    add(text, "\n");
+}
+
+static void add_keys(Text *text, const Key *keys, const char *indent) {
     for (const Key *key = keys; key && key->name; key++) {
         bool required = key->fallback == NULL;
         if (strcmp(key->name, "tensorboard") == 0 || (!required && below(4) != 0)) continue;
-        add(text, "%s%s: ", indent, key->name);
-        if (strcmp(key->name, "max_time") == 0) add(text, "%s", times[below(COUNT(times))]);
-        else if (strcmp(key->name, "recompute") == 0) add(text, below(2) ? "all" : "n-0");
-        else if (key_is_validation(key) && below(2)) add_string(text);
-        else add_value(text, key);
-        add(text, "\n");
+        add_key(text, key, indent);
+    }
+}
+
+static bool is_word(const char *words, const char *word) {
+    size_t length = strlen(word);
+    for (const char *at = words; (at = strstr(at, word)); at += length)
+        if ((at == words || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0')) return true;
+    return false;
+}
+
+/* Keys of section data that only some kinds have. Left to chance, nearly all configs would break a rule between
+ * them; so all but a few keep to the keys of one kind. What stands in no list is every kind's. */
+static const struct {
+    const char *kind, *needs, *has;
+} data_kinds[] = {
+    {"text", "path", "tokenizer seq_len vocab_size"},
+    {"sequences", "path", "bucket"},
+    {"pairs", "path", "tokenizer bucket vocab_size"},
+    {"csv", "path features targets lookback", "horizon stride time scaling"},
+    {"synthetic", "task", "sequences seed bucket"},
+    {"tokens", "path", "seq_len"},
+};
+
+static void add_data(Text *text, const Key *keys, const char *indent) {
+    const size_t kind = below(COUNT(data_kinds));
+    const bool bpe = below(2);
+    for (const Key *key = keys; key->name; key++) {
+        bool others = false;
+        for (size_t k = 0; k < COUNT(data_kinds); k++)
+            others |= is_word(data_kinds[k].needs, key->name) || is_word(data_kinds[k].has, key->name);
+        Key needed = *key;
+        needed.nullable = false;
+        if (is_word(data_kinds[kind].needs, key->name)) {
+            add_key(text, &needed, indent);
+        } else if (strcmp(key->name, "kind") == 0) {
+            add(text, "%skind: %s\n", indent, data_kinds[kind].kind);
+        } else if (!others || is_word(data_kinds[kind].has, key->name)) {
+            if (strcmp(key->name, "tokenizer") == 0 && bpe) add(text, "%stokenizer: bpe\n", indent);
+            else if (below(2) && (bpe || strcmp(key->name, "vocab_size") != 0)) add_key(text, key, indent);
+        }
     }
 }
 
@@ -174,7 +218,8 @@ static void random_config(Text *text) {
     text->length = 0;
     for (const Section *section = config_sections; section->name; section++) {
         add(text, "%s:\n", section->name);
-        add_keys(text, section->keys, "  ");
+        if (strcmp(section->name, "data") == 0 && below(16) > 0) add_data(text, section->keys, "  ");
+        else add_keys(text, section->keys, "  ");
     }
     add(text, "model:\n");
     add_layers(text, 0, false);
