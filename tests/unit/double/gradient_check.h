@@ -108,8 +108,8 @@ static inline void check_model(const char *what, const ModelSpec *spec, const Sa
         const Param *param = model_param(rig.model, p);
         if (param->same_as || param->frozen) continue;
         size_t row = param->init.zero_row, columns = param->dim[1];
-        check_tensor(&frozen, what, param->name, param->count, model_param(frozen.model, p)->v, gradient + param->offset,
-                     row ? (row - 1) * columns : 0, row * columns);
+        check_tensor(&frozen, what, param->name, param->count, model_param(frozen.model, p)->v,
+                     gradient + param->offset, row ? (row - 1) * columns : 0, row * columns);
     }
     const Value *input = model_input(rig.model);
     if (input->g) {
