@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * row_counts.c: see row_counts.h. The ranks of a node add up a part of the rows each; then the first rank of
+ * row_counts.c: see row_counts.h. The ranks of a node add up the rows, part by part; then the first rank of
  * every node tells its node's sums to the first ranks of the others, piece by piece: all of them or, where that is
  * less, the rows that it found with their counts. How much that can be follows from the shards of a node, so both ends
  * know the length: it is filled up with zeros. */
@@ -12,8 +12,12 @@
 #include "comm/arena.h"
 #include "comm/fold.h"
 #include "comm/private.h"
+#include "comm/work.h"
 
-enum { WORDS_AT_ONCE = 1 << 16 }; /* even: a row and its count stay together */
+enum {
+    WORDS_AT_ONCE = 1 << 16, /* even: a row and its count stay together */
+    ROWS_OF_PART = 1 << 12
+};
 
 struct RowCounts {
     Comm *comm;
@@ -22,6 +26,8 @@ struct RowCounts {
     uint32_t *node;   /* [node_size][rows] */
     uint32_t *total;  /* [rows] */
     uint32_t *before; /* [rows] of the sum before */
+    Work *adding;
+    uint64_t sums; /* so far */
 
     /* on the first rank of a node, where there are several */
     size_t *words;    /* [nodes] of a node's message; below `rows`: pairs */
@@ -68,6 +74,7 @@ Status row_counts_create(Comm *comm, const RowCountsUse *use, RowCounts **out) {
     void *block = NULL;
     status = comm_agree(comm, status);
     if (status == OK) status = comm_share(comm, row_counts_bytes(comm, use->rows), "counts of looked-up rows", &block);
+    if (status == OK) status = work_create(comm, 1, &c->adding);
     if (status != OK) {
         row_counts_destroy(&c);
         return status;
@@ -84,6 +91,7 @@ Status row_counts_create(Comm *comm, const RowCountsUse *use, RowCounts **out) {
 void row_counts_destroy(RowCounts **counts) {
     RowCounts *c = *counts;
     if (!c) return;
+    work_destroy(&c->adding);
     free(c->words);
     free(c->pairs);
     free(c->theirs);
@@ -101,13 +109,18 @@ const uint32_t *row_counts_total(const RowCounts *c) {
 }
 
 static void sum_node(RowCounts *c) {
-    size_t first, end;
-    fold_range(c->rows, c->comm->node_size, c->comm->node_rank, &first, &end);
-    for (size_t v = first; v < end; v++) {
-        uint32_t sum = 0;
-        for (size_t r = 0; r < c->comm->node_size; r++) sum += c->node[r * c->rows + v];
-        c->total[v] = sum;
+    size_t parts = c->rows / ROWS_OF_PART + 1, part, first, end;
+    c->sums++;
+    while (work_take(c->adding, 0, c->sums, parts, &part)) {
+        fold_range(c->rows, parts, part, &first, &end);
+        for (size_t v = first; v < end; v++) {
+            uint32_t sum = 0;
+            for (size_t r = 0; r < c->comm->node_size; r++) sum += c->node[r * c->rows + v];
+            c->total[v] = sum;
+        }
+        work_done(c->adding, 0);
     }
+    work_await(c->adding, 0, c->sums, parts);
 }
 
 /* What my node counted, in the form of its message. `mine` is nobody's any more. */
@@ -174,7 +187,6 @@ void row_counts_sum(RowCounts *c) {
     c->total = oldest;
     comm_node_barrier(comm); /* all have counted, and are through with the oldest sums */
     sum_node(c);
-    comm_node_barrier(comm);
     if (comm->nodes == 1) return;
     if (comm->node_rank == 0) exchange(c);
     comm_node_barrier(comm);
