@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * ops.h: what all kernels share: the choice of the instruction set, the threads' scratch memory, and
- * the elementwise operations. Threads split work in blocks that never depend on their number. */
+ * the elementwise operations. How threads share work leaves no trace in the bits. */
 #ifndef LOCKSTEP_LAYERS_OPS_OPS_H
 #define LOCKSTEP_LAYERS_OPS_OPS_H
 

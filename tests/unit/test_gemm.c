@@ -16,7 +16,7 @@
 #include "layers/ops/ops.h"
 
 static const char *const ISA[] = {"avx512", "avx2", "neon", "portable"};
-static const size_t THREADS[] = {1, 2, 3, 5};
+static const size_t THREADS[] = {1, 2, 3, 5, 12};
 
 /* Starts the kernels of an instruction set; false if the machine lacks it. */
 static bool start(const char *isa, size_t threads) {
@@ -158,6 +158,52 @@ static void test_threads(void **unused) {
     drop(&t);
     t = make(3, 1100, 512, 0, false, true);
     EVERYWHERE(check(&t, 3, 100, true); check(&t, 1, 3, true))
+    drop(&t);
+}
+
+/* Parts as gemm tells of them: complete when it does, and none twice. */
+typedef struct Finished {
+    const Case *t;
+    const float *c;
+    int *seen; /* [m, n] */
+} Finished;
+
+static void finished(void *context, size_t row, size_t rows, size_t column, size_t columns) {
+    const Finished *f = context;
+    const Case *t = f->t;
+    for (size_t i = row; i < row + rows; i++)
+        for (size_t j = column; j < column + columns; j++)
+            f->seen[i * t->n + j] += f->c[i * t->ldc + j] == t->want[i * t->ldc + j] ? 1 : 2;
+}
+
+static void check_finish(const Case *t) {
+    float *c = malloc(t->m * t->ldc * sizeof *c);
+    int *seen = calloc(t->m * t->n, sizeof *seen);
+    assert_true(c && seen);
+    memcpy(c, t->c, t->m * t->ldc * sizeof *c);
+    pack_transposed(t->w, t->k, t->k, in_order(t->n), 0, panel_count(t->n), t->b);
+    gemm(&(Gemm){.m = t->m,
+                 .n = t->n,
+                 .k = t->k,
+                 .a = t->a,
+                 .lda = t->lda,
+                 .b = t->b,
+                 .c = c,
+                 .ldc = t->ldc,
+                 .bias = t->bias,
+                 .finish = finished,
+                 .context = &(Finished){t, c, seen}});
+    for (size_t i = 0; i < t->m * t->n; i++) assert_int_equal(seen[i], 1);
+    free(c), free(seen);
+}
+
+static void test_finish(void **unused) {
+    (void)unused;
+    Case t = make(211, 299, 300, 5, true, false);
+    EVERYWHERE(check_finish(&t))
+    drop(&t);
+    t = make(7, 33, 20, 0, false, false);
+    EVERYWHERE(check_finish(&t))
     drop(&t);
 }
 
@@ -310,9 +356,9 @@ static void test_transposed_gates(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_small_sizes),      cmocka_unit_test(test_blocks_of_k), cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_zeros_and_nan),    cmocka_unit_test(test_packing),     cmocka_unit_test(test_transposed),
-        cmocka_unit_test(test_transposed_gates),
+        cmocka_unit_test(test_small_sizes), cmocka_unit_test(test_blocks_of_k),      cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_finish),      cmocka_unit_test(test_zeros_and_nan),    cmocka_unit_test(test_packing),
+        cmocka_unit_test(test_transposed),  cmocka_unit_test(test_transposed_gates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

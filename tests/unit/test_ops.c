@@ -185,6 +185,46 @@ static void test_layer_norm(void **unused) {
     for (size_t i = 0; i < sizeof features / sizeof *features; i++) check_layer_norm(300, features[i], i & 1);
 }
 
+/* ---- two steps at once --------------------------------------------------------------------------------------- */
+
+/* The bits are those of the two, one after the other. */
+static void test_fused(void **unused) {
+    (void)unused;
+    enum { ROWS = 130, F = 83, N = ROWS * F };
+    static const size_t offset[] = {0, 50, ROWS};
+    static const uint64_t position[] = {4, 9};
+    const DropoutKey key = {1, 2, 3, 4};
+    float *x = numbers(N), *s = numbers(N), *w = numbers(F), *want = room(N), *got = room(N), *mean = room(ROWS),
+          *rstd = room(ROWS);
+    op_dropout(key, 0.3f, 2, offset, position, F, x, F, want, F);
+    op_add(N, s, want);
+    memcpy(got, x, N * sizeof *got);
+    op_dropout_add(key, 0.3f, 2, offset, position, F, s, got);
+    assert_memory_equal(got, want, N * sizeof *got);
+
+    op_layer_norm(ROWS, F, 1e-5f, x, w, NULL, want, mean, rstd);
+    op_layer_norm_backward(ROWS, F, x, w, mean, rstd, s, want, false);
+    op_add(N, x, want);
+    memcpy(got, x, N * sizeof *got);
+    op_layer_norm_backward(ROWS, F, x, w, mean, rstd, s, got, true);
+    for (size_t i = 0; i < N; i++) assert_true(got[i] == want[i]);
+
+    op_activation(ACT_GELU, N, x, want);
+    memcpy(got, x, N * sizeof *got);
+    op_activation_rows(ACT_GELU, ROWS, 40, x, got, F);
+    op_activation_rows(ACT_GELU, ROWS, F - 40, x + 40, got + 40, F);
+    op_add_rows(ROWS, F, s, got, F);
+    op_add(N, s, want);
+    assert_memory_equal(got, want, N * sizeof *got);
+
+    for (size_t i = 0; i < N; i++) got[i] = want[i] = 1.25f * s[i];
+    op_activation_backward(ACT_GELU, N, x, want, want);
+    memcpy(got, s, N * sizeof *got);
+    op_activation_backward_rows(ACT_GELU, ROWS, F, x, got, F, 1.25f);
+    assert_memory_equal(got, want, N * sizeof *got);
+    free(x), free(s), free(w), free(want), free(got), free(mean), free(rstd);
+}
+
 /* ---- softmax and cross entropy ----------------------------------------------------------------------------- */
 
 /* The loss in double, as PyTorch defines it: label smoothing mixes the target with the uniform one. */
@@ -383,9 +423,10 @@ static void test_start(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accuracy),   cmocka_unit_test(test_limits),    cmocka_unit_test(test_activations),
-        cmocka_unit_test(test_layer_norm), cmocka_unit_test(test_softmax),   cmocka_unit_test(test_cross_entropy),
-        cmocka_unit_test(test_embedding),  cmocka_unit_test(test_same_bits), cmocka_unit_test(test_start),
+        cmocka_unit_test(test_accuracy),      cmocka_unit_test(test_limits),    cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_layer_norm),    cmocka_unit_test(test_fused),     cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_cross_entropy), cmocka_unit_test(test_embedding), cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
