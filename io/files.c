@@ -116,6 +116,20 @@ char *temporary_name(const char *path) {
     return name;
 }
 
+/* A dead process that its parent has not asked for yet still has its id, and an init that never asks leaves it that. */
+static bool process_gone(long pid) {
+    if (kill((pid_t)pid, 0) != 0 && errno == ESRCH) return true;
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    ssize_t length = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    const char *after_name = strrchr(text, ')');
+    return after_name && after_name[1] == ' ' && (after_name[2] == 'Z' || after_name[2] == 'X');
+}
+
 bool temporary_parse(const char *directory, const char *name, size_t *length, bool *abandoned) {
     if (name[0] != '.') return false;
     const char *infix = strstr(name + 1, INFIX);
@@ -132,7 +146,7 @@ bool temporary_parse(const char *directory, const char *name, size_t *length, bo
     char mine[65];
     host_name(mine);
     if (strlen(mine) == (size_t)(dot - host) && strncmp(mine, host, strlen(mine)) == 0) {
-        *abandoned = kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+        *abandoned = process_gone(pid);
         return true;
     }
     *abandoned = false;

@@ -145,6 +145,10 @@ static void pruning_removes_what_the_dead_left(void **state) {
     pid_t dead = fork();
     if (dead == 0) _exit(0);
     assert_int_equal(waitpid(dead, NULL, 0), dead);
+    pid_t unasked = fork(); /* dead too, and keeps its id until its parent asks for it */
+    if (unasked == 0) _exit(0);
+    siginfo_t info;
+    assert_int_equal(waitid(P_PID, (id_t)unasked, &info, WEXITED | WNOWAIT), 0);
     const struct {
         const char *base, *host;
         long pid, age;
@@ -154,6 +158,7 @@ static void pruning_removes_what_the_dead_left(void **state) {
         {"step-000000003.h5", host, getpid(), 90000, true},
         {"step-000000004.h5", "elsewhere.org", 7, 0, true},
         {"step-000000005.h5", "elsewhere.org", 7, 90000, false},
+        {"step-000000006.h5", host, unasked, 0, false},
         {"best.h5", host, dead, 0, false},
         {"thesis.h5", host, dead, 0, true},
         {"step-3.h5", host, dead, 0, true},
@@ -173,6 +178,7 @@ static void pruning_removes_what_the_dead_left(void **state) {
         snprintf(name, sizeof name, ".%s.tmp.%s.%ld", left[i].base, left[i].host, left[i].pid);
         if ((access(in_checkpoints(name), F_OK) == 0) != left[i].stays) fail_msg("%s", name);
     }
+    assert_int_equal(waitpid(unasked, NULL, 0), unasked);
 }
 
 /* ---- writes that fail -------------------------------------------------------------------------------------- */
