@@ -73,8 +73,8 @@ void gemm_serial(const Gemm *gemm) {
 static size_t row_parts(size_t rows, size_t panels, size_t team) {
     enum { LEAST_ROWS = 64 };
     size_t parts = team;
-    for (size_t p = team; p-- > 1;)
-        if (team % p == 0 && rows / parts < LEAST_ROWS && team / p <= panels) parts = p;
+    for (size_t p = team - 1; p > 0 && rows / parts < LEAST_ROWS; p--)
+        if (team % p == 0 && team / p <= panels) parts = p;
     return parts;
 }
 
