@@ -16,7 +16,6 @@ write_model
 options='train.shards=4 log.every=1 checkpoint.every=25 checkpoint.keep=2 eval.every=40'
 # How this launcher treats a job that has lost a rank belongs to the test.
 unset OMPI_MCA_odls_base_sigkill_timeout
-export LOCKSTEP_TIMEOUT=4
 limit=40 # the time out, its margin between hosts, and what a launcher gets that has lost its host
 who='lockstep: error: rank [0-9] \(host host2, pid [0-9]+\) was lost in phase [a-z ]+ at step [0-9]+.*: .*; start the same command again'
 
@@ -29,6 +28,7 @@ for fault in "$@"; do
     esac
     for where in $layouts; do
         run=$fault-$where
+        export LOCKSTEP_TIMEOUT=5 # of this job alone: the others lose nobody, and on a busy machine take longer to start
         # shellcheck disable=SC2016 # the inner shell expands
         start_on $where sh -c 'echo $$ >"pid.$OMPI_COMM_WORLD_RANK"; exec "$@"' sh \
             "$lockstep" train small.yaml $options train.steps=100000000 run.dir="$run"
@@ -41,6 +41,7 @@ for fault in "$@"; do
         cut) cut_cable host2 ;;
         esac
         finish
+        unset LOCKSTEP_TIMEOUT
         case $fault in
         stop) ends 71 "$who" ;;
         # Open MPI sees that a process or a host is gone, and ends the ranks, maybe before one of them can speak.

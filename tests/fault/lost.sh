@@ -9,17 +9,18 @@ write_model
 options='log.every=1 checkpoint.every=25 checkpoint.keep=2 eval.every=40'
 # How this launcher treats a job that has lost a rank belongs to the test.
 unset OMPI_MCA_odls_base_sigkill_timeout
-export LOCKSTEP_TIMEOUT=5
 
 for signal in KILL STOP; do
     for victim in 0 1; do
         name=$signal-$victim
+        export LOCKSTEP_TIMEOUT=5 # of this job alone
         # shellcheck disable=SC2016,SC2086 # the inner shell expands
         start "$ranks" sh -c 'echo $$ >"pid.${OMPI_COMM_WORLD_RANK:-${PMIX_RANK:-$PMI_RANK}}"; exec "$@"' sh \
             "$lockstep" train small.yaml $options train.steps=100000000 run.dir=$name
         patience "$limit" has_row $name 60 || fail 'never came to step 60'
         kill -$signal "$(cat pid.$victim)"
         finish
+        unset LOCKSTEP_TIMEOUT
         # A launcher that sees a rank die has an exit code of its own for that.
         [ $code -eq 71 ] || { [ $signal = KILL ] && [ $code -ne 0 ]; } || fail "exit $code, expected 71"
         ends $code "^lockstep: error: rank $victim \\(host .*, pid [0-9]+\\) was lost in phase [a-z ]+ at step [0-9]+: .*; start the same command again"
