@@ -27,10 +27,16 @@ double bench_median(double *x, size_t n) {
     return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
 }
 
-void bench_slowest(Comm *comm, double *x, size_t n) {
+/* x [n] of every rank, rank by rank; the caller's. Collective. */
+static double *of_ranks(Comm *comm, const double *x, size_t n) {
     double *all = calloc(comm_size(comm) * n, sizeof *all);
     if (!all) comm_abort(comm, ERR_INTERNAL);
     comm_exchange(comm, x, n * sizeof *x, all);
+    return all;
+}
+
+void bench_slowest(Comm *comm, double *x, size_t n) {
+    double *all = of_ranks(comm, x, n);
     for (size_t r = 0; r < comm_size(comm); r++)
         for (size_t i = 0; i < n; i++)
             if (all[r * n + i] > x[i]) x[i] = all[r * n + i];
@@ -38,9 +44,7 @@ void bench_slowest(Comm *comm, double *x, size_t n) {
 }
 
 static double sum_of_ranks(Comm *comm, double mine) {
-    double sum = 0, *all = calloc(comm_size(comm), sizeof *all);
-    if (!all) comm_abort(comm, ERR_INTERNAL);
-    comm_exchange(comm, &mine, sizeof mine, all);
+    double sum = 0, *all = of_ranks(comm, &mine, 1);
     for (size_t r = 0; r < comm_size(comm); r++) sum += all[r];
     free(all);
     return sum;
