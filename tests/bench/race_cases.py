@@ -25,6 +25,7 @@ CASES = {
     "gpt_384x6": dict(cell="encoder", V=65, E=384, heads=6, L=6, ff=1536, B=8, T=256, causal=True),
     "gpt_256x2_32000": dict(cell="encoder", V=32000, E=256, heads=4, L=2, ff=1024, B=8, T=128, causal=True),
     "ragged_lstm_256x2": dict(cell="lstm", V=1000, E=128, H=256, L=2, B=32, T=128, ragged=True),
+    "ragged_gru_256x2": dict(cell="gru", V=1000, E=128, H=256, L=2, B=32, T=128, ragged=True),
     "ragged_gru_128_both": dict(cell="gru", V=1000, E=128, H=128, L=1, B=64, T=100, both=True, ragged=True),
     "ragged_encoder_256x4": dict(cell="encoder", V=1000, E=256, heads=8, L=4, ff=1024, B=32, T=128, ragged=True),
 }
